@@ -1,0 +1,121 @@
+use std::{fmt, str::FromStr};
+
+use crate::{Actor, Bdf, Entry, Event, Register, Space};
+
+/// A kind of event, as one filters for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Accesses to configuration space.
+    Config,
+    /// Accesses to I/O ports.
+    Port,
+    /// Accesses to device memory.
+    Mmio,
+    /// Accesses that took no effect, of whatever sort.
+    Refused,
+    /// A device's reads and writes of virtqueues.
+    Ring,
+    /// A device's reads and writes of buffers.
+    Buffer,
+    /// Block requests.
+    Request,
+    /// Interrupts, sent or pending.
+    Interrupt,
+    /// Broken rules, and devices that gave up over them.
+    Violation,
+    /// Console lines.
+    Console,
+}
+
+impl Kind {
+    /// Every kind, with its name.
+    pub const ALL: &'static [(&'static str, Kind)] = &[
+        ("config", Kind::Config),
+        ("port", Kind::Port),
+        ("mmio", Kind::Mmio),
+        ("refused", Kind::Refused),
+        ("ring", Kind::Ring),
+        ("buffer", Kind::Buffer),
+        ("request", Kind::Request),
+        ("interrupt", Kind::Interrupt),
+        ("violation", Kind::Violation),
+        ("console", Kind::Console),
+    ];
+
+    /// Whether `event` is of this kind; a refused access is also of its register's kind.
+    pub fn includes(self, event: &Event) -> bool {
+        match event {
+            Event::Register { register, .. } => self == Self::of(register),
+            Event::Refused { register, .. } => self == Kind::Refused || self == Self::of(register),
+            Event::Ring { .. } | Event::Descriptor { .. } | Event::Used { .. } => {
+                self == Kind::Ring
+            }
+            Event::Buffer { .. } => self == Kind::Buffer,
+            Event::Request { .. } => self == Kind::Request,
+            Event::Msix { .. } | Event::MsixPending { .. } => self == Kind::Interrupt,
+            Event::Violation { .. } | Event::NeedsReset => self == Kind::Violation,
+            Event::Console { .. } => self == Kind::Console,
+        }
+    }
+
+    /// The kind of an access to `register`.
+    pub(crate) fn of(register: &Register) -> Kind {
+        match register {
+            Register::Config { .. } => Kind::Config,
+            Register::ConfigAddress
+            | Register::DebugExit
+            | Register::KeyboardCommand
+            | Register::Unclaimed { space: Space::Port, .. } => Kind::Port,
+            _ => Kind::Mmio,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.iter().find(|(_, kind)| kind == self).map_or("", |(name, _)| name);
+        f.pad(name)
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, kind)| *kind).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|(name, _)| *name).collect();
+            format!("there is no kind {text:?}; there are {}", names.join(", "))
+        })
+    }
+}
+
+/// Which entries of a transcript to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only what this function did, or what was done to its registers.
+    pub device: Option<Bdf>,
+    /// Only these kinds; all when empty.
+    pub kinds: Vec<Kind>,
+    /// Nothing before this sequence number.
+    pub from: Option<u64>,
+    /// Nothing after this sequence number.
+    pub to: Option<u64>,
+}
+
+impl Filter {
+    /// Whether `entry` is to be shown.
+    pub fn admits(&self, entry: &Entry) -> bool {
+        let register = match &entry.event {
+            Event::Register { register, .. } | Event::Refused { register, .. } => Some(register),
+            _ => None,
+        };
+        let concerns = |device| {
+            entry.by == Actor::Device(device)
+                || register.and_then(Register::function) == Some(device)
+        };
+        self.device.is_none_or(concerns)
+            && (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind.includes(&entry.event)))
+            && self.from.is_none_or(|from| entry.seq >= from)
+            && self.to.is_none_or(|to| entry.seq <= to)
+    }
+}

@@ -1,0 +1,92 @@
+use std::collections::BTreeMap;
+
+use crate::register::CommonCfg;
+use crate::{Access, Bdf, Entry, Event, Register};
+
+/// Names for the guest memory that driver and device share.
+///
+/// A guest that grows by a page places its buffers elsewhere, which is no change
+/// in what its driver does. So a transcript can name an address by what lies
+/// there: `q0.desc`, `q0.avail` and `q0.used` are a queue's three areas, and
+/// `b0`, `b1`, … are buffers in the order in which a device first met them.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// First address to length in bytes and name.
+    areas: BTreeMap<u64, (u32, String)>,
+    /// Entries that stored one half of a named address, by sequence number.
+    halves: BTreeMap<u64, String>,
+}
+
+impl Names {
+    /// The names that a whole transcript gives.
+    pub(crate) fn of(entries: &[Entry]) -> Self {
+        let mut names = Self::default();
+        let mut queues: BTreeMap<Bdf, Addresses> = BTreeMap::new();
+        let mut buffers = 0;
+        for entry in entries {
+            match entry.event {
+                Event::Register {
+                    register: Register::Common { function, register },
+                    access: Access::Store { value, .. },
+                } => {
+                    let addresses = queues.entry(function).or_default();
+                    names.take_store(addresses, entry.seq, register, value);
+                }
+                Event::Descriptor { addr, len, .. } if names.find(addr).is_none() => {
+                    names.areas.insert(addr, (len, format!("b{buffers}")));
+                    buffers += 1;
+                }
+                _ => {}
+            }
+        }
+        names
+    }
+
+    /// The name of `addr`, with an offset where it lies inside of what is named.
+    pub(crate) fn find(&self, addr: u64) -> Option<String> {
+        let (&start, (len, name)) = self.areas.range(..=addr).next_back()?;
+        match addr - start {
+            0 => Some(name.clone()),
+            inside if inside < u64::from(*len) => Some(format!("{name}+{inside:#x}")),
+            _ => None,
+        }
+    }
+
+    /// What entry `seq` stored, if it was half of a named address.
+    pub(crate) fn half(&self, seq: u64) -> Option<&str> {
+        self.halves.get(&seq).map(String::as_str)
+    }
+
+    fn take_store(&mut self, queue: &mut Addresses, seq: u64, register: CommonCfg, value: u64) {
+        let (area, high) = match register {
+            CommonCfg::QueueSelect => {
+                queue.select = value;
+                return;
+            }
+            CommonCfg::QueueDescLow => (0, false),
+            CommonCfg::QueueDescHigh => (0, true),
+            CommonCfg::QueueDriverLow => (1, false),
+            CommonCfg::QueueDriverHigh => (1, true),
+            CommonCfg::QueueDeviceLow => (2, false),
+            CommonCfg::QueueDeviceHigh => (2, true),
+            _ => return,
+        };
+        let name = format!("q{}.{}", queue.select, ["desc", "avail", "used"][area]);
+        let bits = if high { "63:32" } else { "31:0" };
+        self.halves.insert(seq, format!("{name}[{bits}]"));
+        let [low_half, high_half] = queue.halves.entry((queue.select, area)).or_default();
+        *(if high { &mut *high_half } else { &mut *low_half }) = Some(value);
+        if let (Some(low), Some(high)) = (*low_half, *high_half) {
+            self.areas.insert(high << 32 | low, (1, name));
+            (*low_half, *high_half) = (None, None);
+        }
+    }
+}
+
+/// The addresses that a driver is about to give to one function.
+#[derive(Default)]
+struct Addresses {
+    select: u64,
+    /// Low and high half by queue and area.
+    halves: BTreeMap<(u64, usize), [Option<u64>; 2]>,
+}

@@ -1,0 +1,87 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{Access, Event, Kind, Register, RequestKind, RequestStatus};
+
+/// What a run came to, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Accesses to configuration space.
+    pub config: u64,
+    /// Accesses to I/O ports, CONFIG_ADDRESS among them; console output is not counted.
+    pub port: u64,
+    /// Accesses to device memory.
+    pub mmio: u64,
+    /// Accesses of the guest that took no effect; counted above as well.
+    pub refused: u64,
+    /// Fields, descriptors and elements of virtqueues that a device read.
+    pub ring_reads: u64,
+    /// Fields and elements of virtqueues that a device wrote.
+    pub ring_writes: u64,
+    /// Block requests, by type.
+    #[serde(serialize_with = "by_name")]
+    pub requests: BTreeMap<RequestKind, u64>,
+    /// Block requests whose status was not OK.
+    pub failed_requests: u64,
+    /// Bytes that requests moved from disks to the guest.
+    pub bytes_in: u64,
+    /// Bytes that requests moved from the guest to disks.
+    pub bytes_out: u64,
+    /// MSI-X messages sent.
+    pub interrupts: u64,
+    /// Rules that the driver broke.
+    pub violations: u64,
+    /// Lines on the console.
+    pub console_lines: u64,
+}
+
+impl Summary {
+    /// All accesses of the guest to registers.
+    pub fn accesses(&self) -> u64 {
+        self.config + self.port + self.mmio
+    }
+
+    /// Counts one event.
+    #[inline]
+    pub fn count(&mut self, event: &Event) {
+        match event {
+            Event::Register { register, .. } => *self.kind(register) += 1,
+            Event::Refused { register, .. } => {
+                *self.kind(register) += 1;
+                self.refused += 1;
+            }
+            Event::Ring { access: Access::Load { .. }, .. } | Event::Descriptor { .. } => {
+                self.ring_reads += 1;
+            }
+            Event::Ring { .. } | Event::Used { .. } => self.ring_writes += 1,
+            Event::Request { request, len, status, .. } => {
+                *self.requests.entry(*request).or_default() += 1;
+                self.failed_requests += u64::from(*status != RequestStatus::Ok);
+                match request {
+                    RequestKind::Out => self.bytes_out += u64::from(*len),
+                    _ => self.bytes_in += u64::from(*len),
+                }
+            }
+            Event::Msix { .. } => self.interrupts += 1,
+            Event::Violation { .. } => self.violations += 1,
+            Event::Console { .. } => self.console_lines += 1,
+            Event::Buffer { .. } | Event::MsixPending { .. } | Event::NeedsReset => {}
+        }
+    }
+
+    fn kind(&mut self, register: &Register) -> &mut u64 {
+        match Kind::of(register) {
+            Kind::Config => &mut self.config,
+            Kind::Port => &mut self.port,
+            _ => &mut self.mmio,
+        }
+    }
+}
+
+fn by_name<S: serde::Serializer>(
+    requests: &BTreeMap<RequestKind, u64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(requests.iter().map(|(kind, count)| (kind.to_string(), count)))
+}

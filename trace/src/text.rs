@@ -1,0 +1,172 @@
+//! Transcripts as text: one event a line, as a bus analyser shows them.
+//!
+//! `->` is what a load or read got, `<-` what a store or write put there, and
+//! the digits show the width. Who did it comes first.
+
+use std::fmt::{self, Write};
+
+use crate::names::Names;
+use crate::register::{ConfigHeader, Mechanism, Structure};
+use crate::{DescriptorFlags, Direction, Entry, Event, Register, Space};
+
+/// The transcript with sequence numbers and addresses, as `show` prints it.
+pub fn numbered(entries: &[Entry]) -> String {
+    let mut text = String::new();
+    for entry in entries {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{:>6}  {entry}", entry.seq);
+    }
+    text
+}
+
+/// The transcript without sequence numbers and with memory named by what lies
+/// there, so that it stays the same when the guest's memory layout changes.
+///
+/// The names come from `whole`, of which `entries` is usually a part: a queue is
+/// named where it is set up, which may be long before it is used.
+pub fn symbolic(entries: &[Entry], whole: &[Entry]) -> String {
+    let names = Names::of(whole);
+    let mut text = String::new();
+    for entry in entries {
+        let _ = writeln!(text, "{}", Line { entry, names: Some(&names) });
+    }
+    text
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Line { entry: self, names: None }, f)
+    }
+}
+
+struct Line<'a> {
+    entry: &'a Entry,
+    names: Option<&'a Names>,
+}
+
+impl Line<'_> {
+    fn address(&self, addr: u64) -> String {
+        self.names.and_then(|names| names.find(addr)).unwrap_or_else(|| format!("{addr:#x}"))
+    }
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<7} ", self.entry.by)?;
+        match &self.entry.event {
+            Event::Register { register, access } => {
+                match self.names.and_then(|names| names.half(self.entry.seq)) {
+                    Some(half) => write!(f, "{register} <- {half}"),
+                    None => write!(f, "{register} {access}"),
+                }
+            }
+            Event::Refused { register, access, why } => {
+                write!(f, "{register} {access} refused: {why}")
+            }
+            Event::Ring { queue, field, access } => write!(f, "q{queue} {field} {access}"),
+            Event::Descriptor { queue, index, addr, len, flags, next } => {
+                write!(f, "q{queue} desc[{index}] -> {} len {len}", self.address(*addr))?;
+                write_flags(f, *flags, *next)
+            }
+            Event::Buffer { queue, index, direction, addr, len } => {
+                let verb = match direction {
+                    Direction::Read => "read",
+                    Direction::Write => "write",
+                };
+                write!(f, "q{queue} desc[{index}] {verb} {len} bytes at {}", self.address(*addr))
+            }
+            Event::Request { queue, head, request, sector, len, status } => {
+                write!(
+                    f,
+                    "q{queue} request {head}: {request} sector {sector}, {len} bytes: {status}"
+                )
+            }
+            Event::Used { queue, slot, id, len } => {
+                write!(f, "q{queue} used.ring[{slot}] <- id {id} len {len}")
+            }
+            Event::Msix { vector, address, data } => {
+                write!(f, "msix {vector}: {data:08x} to {address:x}")
+            }
+            Event::MsixPending { vector } => write!(f, "msix {vector}: pending, masked"),
+            Event::NeedsReset => f.write_str("needs reset"),
+            Event::Violation { violation } => {
+                write!(f, "violation of {}: {violation}", violation.clause())
+            }
+            Event::Console { line } => write!(f, "console {}", line.escape_debug()),
+        }
+    }
+}
+
+fn write_flags(f: &mut fmt::Formatter<'_>, flags: DescriptorFlags, next: u16) -> fmt::Result {
+    if flags.contains(DescriptorFlags::WRITE) {
+        f.write_str(" WRITE")?;
+    }
+    if flags.contains(DescriptorFlags::INDIRECT) {
+        f.write_str(" INDIRECT")?;
+    }
+    if flags.contains(DescriptorFlags::NEXT) {
+        write!(f, " NEXT {next}")?;
+    }
+    let undefined =
+        flags - DescriptorFlags::NEXT - DescriptorFlags::WRITE - DescriptorFlags::INDIRECT;
+    if !undefined.is_empty() {
+        write!(f, " flags {:#06x}", flags.0)?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Register::ConfigAddress => f.write_str("config_address"),
+            Register::Config { function, mechanism, offset, capability } => {
+                let mechanism = match mechanism {
+                    Mechanism::Cam => "config",
+                };
+                write!(f, "{function} {mechanism} ")?;
+                match (capability, ConfigHeader::containing(offset.into())) {
+                    (Some(capability), _) => {
+                        write!(f, "{}.{}", capability.name(), capability.field(offset))
+                    }
+                    (None, Some(register)) if register.offset() == offset => {
+                        f.write_str(register.name())
+                    }
+                    (None, Some(register)) => {
+                        write!(f, "{}+{}", register.name(), offset - register.offset())
+                    }
+                    (None, None) => write!(f, "+{offset:02x}"),
+                }
+            }
+            Register::Common { function, register } => {
+                write!(f, "{function} common {}", register.name())
+            }
+            Register::Notify { function, queue } => write!(f, "{function} notify q{queue}"),
+            Register::Isr { function } => write!(f, "{function} isr"),
+            Register::Block { function, register } => {
+                write!(f, "{function} block {}", register.name())
+            }
+            Register::MsixTable { function, vector, register } => {
+                write!(f, "{function} msix table[{vector}].{}", register.name())
+            }
+            Register::MsixPba { function, offset } => write!(f, "{function} msix pba+{offset:x}"),
+            Register::DebugExit => f.write_str("debug_exit"),
+            Register::KeyboardCommand => f.write_str("keyboard command"),
+            Register::None { function, structure, offset } => {
+                let structure: &dyn fmt::Display = match structure {
+                    Structure::Bar(index) => &format!("bar{index}"),
+                    Structure::Common => &"common",
+                    Structure::Notify => &"notify",
+                    Structure::Isr => &"isr",
+                    Structure::Block => &"block",
+                    Structure::MsixTable => &"msix table",
+                    Structure::MsixPba => &"msix pba",
+                };
+                write!(f, "{function} {structure} +{offset:x}")
+            }
+            Register::Unclaimed { space: Space::Port, address } => write!(f, "port {address:04x}"),
+            Register::Unclaimed { space: Space::Memory, address } => {
+                write!(f, "memory {address:x}")
+            }
+        }
+    }
+}
