@@ -1,0 +1,316 @@
+//! Writes the image of a tree.
+
+use super::{Directory, Error, Node};
+
+/// Where the inode table begins, after the header's block.
+const TABLE: u64 = 4096;
+/// Bytes in an entry of the inode table.
+const TABLE_ENTRY: u64 = 8;
+/// Every time in an image: 2022-01-01 00:00:00 UTC, in seconds.
+const TIME: u64 = 1_640_995_200;
+
+/// Tags of a record's fields, in the order in which they are written.
+mod tag {
+    pub const NODE_TYPE: u16 = 0x0001;
+    pub const MODE: u16 = 0x0002;
+    pub const UID: u16 = 0x0003;
+    pub const GID: u16 = 0x0004;
+    pub const SIZE: u16 = 0x0005;
+    pub const ATIME: u16 = 0x0006;
+    pub const MTIME: u16 = 0x0007;
+    pub const CTIME: u16 = 0x0008;
+    pub const NLINK: u16 = 0x0009;
+    pub const CONTENT: u16 = 0x000a;
+    pub const DIRECTORY_ENTRIES: u16 = 0x000b;
+}
+
+/// The image of the filesystem with this root.
+///
+/// Inodes are numbered as the public tools do: the root is 1, then the directories by depth, then
+/// the files, then the symbolic links. Within a kind they come in the order of the directories that
+/// hold them, and there by name.
+pub(super) fn write(root: &Directory) -> Result<Vec<u8>, Error> {
+    let mut records = Vec::new();
+    let directories = breadth_first(root);
+    let (mut files, mut links) = (Vec::new(), Vec::new());
+    for node in directories.iter().flat_map(|directory| directory.entries.values()) {
+        match node {
+            Node::Directory(_) => {}
+            Node::File(contents) => files.push(contents.as_slice()),
+            Node::Symlink(target) => links.push(target.as_bytes()),
+        }
+    }
+
+    let mut inodes = Numbering {
+        directory: 2,
+        file: 1 + u32_len(directories.len())?,
+        symlink: 1 + u32_len(directories.len() + files.len())?,
+    };
+    for directory in &directories {
+        records.push(directory_fields(directory, &mut inodes)?);
+    }
+    for contents in files {
+        records.push(leaf_fields(1, 0o100_644, contents)?);
+    }
+    for target in links {
+        records.push(leaf_fields(3, 0o120_777, target)?);
+    }
+    assemble(&records)
+}
+
+/// The directories of a tree, by depth.
+fn breadth_first(root: &Directory) -> Vec<&Directory> {
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(directory) = found.get(next) {
+        let children = directory.entries.values().filter_map(|node| match node {
+            Node::Directory(child) => Some(child),
+            Node::File(_) | Node::Symlink(_) => None,
+        });
+        found.extend(children.collect::<Vec<_>>());
+        next += 1;
+    }
+    found
+}
+
+/// The inode that the next entry of each kind gets.
+struct Numbering {
+    directory: u32,
+    file: u32,
+    symlink: u32,
+}
+
+impl Numbering {
+    /// The inode of an entry. Entries are asked for in the order in which records are written.
+    fn take(&mut self, node: &Node) -> u32 {
+        let next = match node {
+            Node::Directory(_) => &mut self.directory,
+            Node::File(_) => &mut self.file,
+            Node::Symlink(_) => &mut self.symlink,
+        };
+        let inode = *next;
+        *next += 1;
+        inode
+    }
+}
+
+fn directory_fields(directory: &Directory, inodes: &mut Numbering) -> Result<Vec<u8>, Error> {
+    let mut entries = Vec::new();
+    for (name, node) in &directory.entries {
+        entries.extend(u32_len(name.len())?.to_le_bytes());
+        entries.extend(inodes.take(node).to_le_bytes());
+        entries.extend(name.as_bytes());
+    }
+    let mut fields = attributes(2, 0o40_755, 0, 2)?;
+    if !entries.is_empty() {
+        field(&mut fields, tag::DIRECTORY_ENTRIES, &entries)?;
+    }
+    Ok(fields)
+}
+
+/// The fields of a file or a symbolic link.
+fn leaf_fields(node_type: u8, mode: u32, content: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut fields = attributes(node_type, mode, content.len() as u64, 1)?;
+    if !content.is_empty() {
+        field(&mut fields, tag::CONTENT, content)?;
+    }
+    Ok(fields)
+}
+
+/// The fields that every record has.
+fn attributes(node_type: u8, mode: u32, size: u64, links: u32) -> Result<Vec<u8>, Error> {
+    let mut fields = Vec::new();
+    field(&mut fields, tag::NODE_TYPE, &[node_type])?;
+    field(&mut fields, tag::MODE, &mode.to_le_bytes())?;
+    field(&mut fields, tag::UID, &0u32.to_le_bytes())?;
+    field(&mut fields, tag::GID, &0u32.to_le_bytes())?;
+    field(&mut fields, tag::SIZE, &size.to_le_bytes())?;
+    for time in [tag::ATIME, tag::MTIME, tag::CTIME] {
+        field(&mut fields, time, &TIME.to_le_bytes())?;
+    }
+    field(&mut fields, tag::NLINK, &links.to_le_bytes())?;
+    Ok(fields)
+}
+
+/// Appends a field: tag, length, value.
+fn field(fields: &mut Vec<u8>, tag: u16, value: &[u8]) -> Result<(), Error> {
+    fields.extend(tag.to_le_bytes());
+    fields.extend(u32_len(value.len())?.to_le_bytes());
+    fields.extend(value);
+    Ok(())
+}
+
+/// Header, inode table and node area; the record of inode 1 comes first.
+fn assemble(records: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
+    let mut table = Vec::new();
+    let mut area = Vec::new();
+    for (inode, fields) in (1u32..).zip(records) {
+        table.extend(inode.to_le_bytes());
+        table.extend(u32_len(area.len())?.to_le_bytes());
+        area.extend(inode.to_le_bytes());
+        area.extend(u32_len(8 + fields.len())?.to_le_bytes());
+        area.extend(fields);
+    }
+    let mut image = header(u32_len(records.len())?);
+    image.extend(table);
+    image.extend(area);
+    Ok(image)
+}
+
+/// The header's block. What the public writer leaves zero (checksums, times, flags) is zero.
+fn header(inodes: u32) -> Vec<u8> {
+    let mut header = Vec::new();
+    header.extend(b"ECLIPSEFS");
+    header.extend(0x0002_0000u32.to_le_bytes());
+    header.extend(TABLE.to_le_bytes());
+    header.extend((TABLE_ENTRY * u64::from(inodes)).to_le_bytes());
+    header.extend(inodes.to_le_bytes());
+    header.resize(TABLE as usize, 0);
+    header
+}
+
+/// A length as the format's 32 bits.
+fn u32_len(len: usize) -> Result<u32, Error> {
+    u32::try_from(len).map_err(|_| Error::TooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes as written down in hexadecimal, with spaces and line ends for the reader.
+    fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<_> = text.chars().filter(|c| !c.is_whitespace()).collect();
+        digits
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(&String::from_iter(pair), 16).unwrap())
+            .collect()
+    }
+
+    /// A root with a file `hi` of three bytes, an empty directory `d` and a link `l` to `hi`.
+    fn small() -> Directory {
+        let root = Directory::new().file("hi", "yo\n").unwrap();
+        root.symlink("l", "hi").unwrap().directory("d", Directory::new()).unwrap()
+    }
+
+    // Written from the table of the format, field by field.
+    #[test]
+    fn the_header_is_one_block_as_the_format_says() {
+        let image = small().to_image().unwrap();
+        let written = hex("
+            45 43 4c 49 50 53 45 46 53   00 00 02 00
+            00 10 00 00 00 00 00 00      20 00 00 00 00 00 00 00
+            04 00 00 00   00 00 00 00   00 00 00 00   00 00 00 00
+            00 00 00 00 00 00 00 00      00 00 00 00 00 00 00 00   00 00 00 00
+        ");
+        assert_eq!(written.len(), 65);
+        assert_eq!(image[..65], written);
+        assert_eq!(image[65..4096], [0; 4031]);
+    }
+
+    #[test]
+    fn the_inode_table_gives_each_record_its_offset_in_the_node_area() {
+        // The root's record is 111 + 6 + (8 + 1) + (8 + 2) + (8 + 1) = 145 bytes, `d` is 111 and
+        // `hi` is 111 + 6 + 3 = 120.
+        let table = hex("
+            01 00 00 00   00 00 00 00
+            02 00 00 00   91 00 00 00
+            03 00 00 00   00 01 00 00
+            04 00 00 00   78 01 00 00
+        ");
+        let image = small().to_image().unwrap();
+        assert_eq!(image[4096..4096 + 32], table);
+        assert_eq!(image.len(), 4096 + 32 + 145 + 111 + 120 + 119);
+    }
+
+    #[test]
+    fn the_root_record_comes_first_with_its_entries_sorted_by_name() {
+        let record = hex("
+            01 00 00 00   91 00 00 00
+            01 00  01 00 00 00  02
+            02 00  04 00 00 00  ed 41 00 00
+            03 00  04 00 00 00  00 00 00 00
+            04 00  04 00 00 00  00 00 00 00
+            05 00  08 00 00 00  00 00 00 00 00 00 00 00
+            06 00  08 00 00 00  80 99 cf 61 00 00 00 00
+            07 00  08 00 00 00  80 99 cf 61 00 00 00 00
+            08 00  08 00 00 00  80 99 cf 61 00 00 00 00
+            09 00  04 00 00 00  02 00 00 00
+            0b 00  1c 00 00 00
+                01 00 00 00  02 00 00 00  64
+                02 00 00 00  03 00 00 00  68 69
+                01 00 00 00  04 00 00 00  6c
+        ");
+        let image = small().to_image().unwrap();
+        assert_eq!(image[4128..][..record.len()], record);
+    }
+
+    #[test]
+    fn a_file_has_its_contents_and_a_link_its_target_inline() {
+        let leaves = hex("
+            03 00 00 00   78 00 00 00
+            01 00  01 00 00 00  01
+            02 00  04 00 00 00  a4 81 00 00
+            03 00  04 00 00 00  00 00 00 00
+            04 00  04 00 00 00  00 00 00 00
+            05 00  08 00 00 00  03 00 00 00 00 00 00 00
+            06 00  08 00 00 00  80 99 cf 61 00 00 00 00
+            07 00  08 00 00 00  80 99 cf 61 00 00 00 00
+            08 00  08 00 00 00  80 99 cf 61 00 00 00 00
+            09 00  04 00 00 00  01 00 00 00
+            0a 00  03 00 00 00  79 6f 0a
+            04 00 00 00   77 00 00 00
+            01 00  01 00 00 00  03
+            02 00  04 00 00 00  ff a1 00 00
+            03 00  04 00 00 00  00 00 00 00
+            04 00  04 00 00 00  00 00 00 00
+            05 00  08 00 00 00  02 00 00 00 00 00 00 00
+            06 00  08 00 00 00  80 99 cf 61 00 00 00 00
+            07 00  08 00 00 00  80 99 cf 61 00 00 00 00
+            08 00  08 00 00 00  80 99 cf 61 00 00 00 00
+            09 00  04 00 00 00  01 00 00 00
+            0a 00  02 00 00 00  68 69
+        ");
+        let image = small().to_image().unwrap();
+        assert_eq!(image[4128 + 145 + 111..], leaves);
+    }
+
+    #[test]
+    fn an_empty_file_and_an_empty_directory_have_the_fixed_part_only() {
+        let root = Directory::new().file("empty", "").unwrap();
+        let image = root.to_image().unwrap();
+        assert_eq!(image.len(), 4096 + 2 * 8 + (111 + 6 + 8 + 5) + 111);
+        assert_eq!(Directory::new().to_image().unwrap().len(), 4096 + 8 + 111);
+    }
+
+    #[test]
+    fn the_order_in_which_a_tree_was_made_does_not_show() {
+        let other = Directory::new().directory("d", Directory::new()).unwrap();
+        let other = other.symlink("l", "hi").unwrap().file("hi", "yo\n").unwrap();
+        assert_eq!(other.to_image(), small().to_image());
+    }
+
+    #[test]
+    fn inodes_are_directories_by_depth_then_files_then_links() {
+        let within = |name: &str, directory| Directory::new().directory(name, directory).unwrap();
+        let leaf = || Directory::new().file("f", "").unwrap().symlink("s", "f").unwrap();
+        // Inodes: / 1, /a 2, /b 3, /a/x 4, /b/y 5, files /f 6, /a/x/f 7, /b/y/f 8, links 9 and 10.
+        let root = within("a", within("x", leaf())).directory("b", within("y", leaf())).unwrap();
+        let image = root.file("f", "").unwrap().to_image().unwrap();
+        let entry = |name: &str, inode: u32| {
+            [&(name.len() as u32).to_le_bytes(), &inode.to_le_bytes(), name.as_bytes()].concat()
+        };
+        let expected = [
+            [entry("a", 2), entry("b", 3), entry("f", 6)].concat(),
+            entry("x", 4),
+            entry("y", 5),
+            [entry("f", 7), entry("s", 9)].concat(),
+            [entry("f", 8), entry("s", 10)].concat(),
+        ];
+        let mut record = 4096 + 8 * 10;
+        for entries in expected {
+            assert_eq!(image[record + 117..][..entries.len()], entries);
+            record += 117 + entries.len();
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Virtio over PCI: the modern transport, split virtqueues, the block device.
+
+mod blk;
+mod features;
+mod function;
+mod modern;
+mod preset;
+pub(crate) mod queue;
+
+pub use features::Features;
+pub(crate) use preset::modern_preset;
