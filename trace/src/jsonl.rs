@@ -4,7 +4,7 @@
 //! without it was cut off, and is refused: a transcript that lacks its tail
 //! would read as if the driver had done nothing more.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -127,45 +127,35 @@ pub enum ReadError {
 /// # Errors
 /// The file is foreign, truncated or damaged: [`ReadError`] says where.
 pub fn read(input: impl BufRead) -> Result<Recording, ReadError> {
-    let mut lines = Lines { input, number: 0, text: String::new() };
-    let first = match lines.next() {
-        Ok(first) => first,
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(ReadError::Foreign),
-        Err(error) => return Err(error.into()),
-    };
-    let header: Header =
-        first.and_then(|line| serde_json::from_str(line).ok()).ok_or(ReadError::Foreign)?;
+    let mut lines = Lines { input, number: 0, text: Vec::new() };
+    let header: Header = lines
+        .next()?
+        .and_then(|line| serde_json::from_slice(line).ok())
+        .ok_or(ReadError::Foreign)?;
     if header.eclipse_trace != FORMAT {
         return Err(ReadError::Version(header.eclipse_trace));
     }
     let mut entries: Vec<Entry> = Vec::new();
     loop {
         let count = entries.len() as u64;
-        let text = match lines.next() {
-            Ok(Some(text)) => text,
-            Ok(None) => return Err(ReadError::Truncated(count)),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(lines.damaged("not UTF-8"));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if let Ok(End { end }) = serde_json::from_str(text) {
+        let Some(line) = lines.next()? else { return Err(ReadError::Truncated(count)) };
+        if let Ok(End { end }) = serde_json::from_slice(line) {
             if end.entries != count {
                 return Err(lines.damaged(format!("{count} entries, not {}", end.entries)));
             }
-            if !matches!(lines.next(), Ok(None)) {
-                return Err(lines.damaged("something follows the end"));
+            if lines.next()?.is_some() {
+                return Err(lines.damaged("something follows the end".into()));
             }
             return Ok(Recording { about: header.about, entries, outcome: end.outcome });
         }
-        match serde_json::from_str::<Entry>(text) {
+        match serde_json::from_slice::<Entry>(line) {
             Ok(entry) if entry.seq == count => entries.push(entry),
             Ok(entry) => {
                 let what = format!("entry {} stands where {count} should", entry.seq);
                 return Err(lines.damaged(what));
             }
             // The last line of a file that was cut off has no line end.
-            Err(_) if !text.ends_with('\n') => return Err(ReadError::Truncated(count)),
+            Err(_) if !line.ends_with(b"\n") => return Err(ReadError::Truncated(count)),
             Err(error) => return Err(lines.damaged(error.to_string())),
         }
     }
@@ -174,18 +164,21 @@ pub fn read(input: impl BufRead) -> Result<Recording, ReadError> {
 struct Lines<R> {
     input: R,
     number: u64,
-    text: String,
+    text: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
-    fn next(&mut self) -> io::Result<Option<&str>> {
+    /// No entry is longer. A foreign file without line ends is not read whole.
+    const LIMIT: u64 = 1 << 20;
+
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
         self.text.clear();
         self.number += 1;
-        let length = self.input.read_line(&mut self.text)?;
-        Ok((length != 0).then_some(self.text.as_str()))
+        let length = (&mut self.input).take(Self::LIMIT).read_until(b'\n', &mut self.text)?;
+        Ok((length != 0).then_some(self.text.as_slice()))
     }
 
-    fn damaged(&self, what: impl Into<String>) -> ReadError {
-        ReadError::Damaged { line: self.number, what: what.into() }
+    fn damaged(&self, what: String) -> ReadError {
+        ReadError::Damaged { line: self.number, what }
     }
 }

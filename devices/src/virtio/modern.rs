@@ -134,7 +134,11 @@ impl Modern {
             CommonCfg::DeviceFeatureSelect => self.device_feature_select = value,
             CommonCfg::DriverFeatureSelect => self.driver_feature_select = value,
             CommonCfg::DriverFeature => self.store_features(value)?,
-            CommonCfg::ConfigMsixVector => self.config_vector = self.vector(value as u16)?,
+            CommonCfg::ConfigMsixVector => {
+                let vector = self.vector(value as u16);
+                self.config_vector = vector.unwrap_or(NO_VECTOR);
+                vector?;
+            }
             CommonCfg::DeviceStatus => self.store_status(Status::from_bits_retain(value as u8))?,
             CommonCfg::QueueSelect => self.queue_select = value as u16,
             CommonCfg::QueueMsixVector => {

@@ -1,0 +1,235 @@
+//! Driver and devices in one process, without KVM.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::time::Duration;
+
+use eclipse_devices::disk::Disk;
+use eclipse_devices::{Host, Platform, Preset, Space, Wires};
+use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Vector, Word};
+use eclipse_trace::{Entry, Recorder, text};
+use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+
+/// A machine without a processor: the emulated devices, RAM, and a record.
+///
+/// The test is the processor. It accesses the machine directly, or runs a driver
+/// over it; clones are the same machine.
+#[derive(Clone)]
+pub struct Loopback {
+    machine: Rc<RefCell<Machine>>,
+}
+
+struct Machine {
+    memory: GuestMemoryMmap<()>,
+    platform: Platform,
+    recorder: Recorder,
+    wires: Raised,
+    dma: DmaMap,
+    vectors: u32,
+}
+
+/// What the devices raised and nobody has taken yet.
+#[derive(Default)]
+struct Raised {
+    /// By message data.
+    messages: BTreeMap<u32, u32>,
+    console: Vec<u8>,
+}
+
+impl Wires for Raised {
+    fn msi(&mut self, _address: u64, data: u32) {
+        *self.messages.entry(data).or_default() += 1;
+    }
+
+    fn line(&mut self, _gsi: u32, _level: bool) {}
+
+    fn console(&mut self, bytes: &[u8]) {
+        self.console.extend_from_slice(bytes);
+    }
+}
+
+/// DMA memory: first address to size of what is allocated, out of one range.
+#[derive(Default)]
+struct DmaMap {
+    allocated: BTreeMap<u64, usize>,
+}
+
+impl DmaMap {
+    /// Guest-physical, and not where the test process has it: a driver that
+    /// confuses the two fails at its first request.
+    const START: u64 = 0x10_0000;
+
+    fn allocate(&mut self, size: usize, align: usize, end: u64) -> Option<u64> {
+        if size == 0 || !align.is_power_of_two() {
+            return None;
+        }
+        let mut at = Self::START;
+        for (&start, &length) in &self.allocated {
+            if at.next_multiple_of(align as u64).checked_add(size as u64)? <= start {
+                break;
+            }
+            at = start + length as u64;
+        }
+        let at = at.next_multiple_of(align as u64);
+        (at.checked_add(size as u64)? <= end).then(|| {
+            self.allocated.insert(at, size);
+            at
+        })
+    }
+}
+
+impl Loopback {
+    const RAM: usize = 16 << 20;
+    /// The first vector that the guest's interrupt code gives out.
+    const FIRST_VECTOR: u32 = 0x30;
+    /// The local APIC with ID 0 (Intel SDM volume 3, 11.11.1).
+    const MESSAGE_ADDRESS: u64 = 0xfee0_0000;
+
+    /// A machine with the devices of `preset`, and `disk` behind its block device.
+    pub fn new(preset: Preset, disk: impl Disk + 'static) -> Self {
+        let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), Self::RAM)])
+            .expect("the host gives the guest its RAM");
+        let machine = Machine {
+            memory,
+            platform: Platform::new(preset, Box::new(disk)),
+            recorder: Recorder::new(),
+            wires: Raised::default(),
+            dma: DmaMap::default(),
+            vectors: 0,
+        };
+        Self { machine: Rc::new(RefCell::new(machine)) }
+    }
+
+    /// Loads from a port or from device memory, `width` bytes wide.
+    pub fn load(&self, space: Space, address: u64, width: u8) -> u64 {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        platform.load(&mut Host::new(memory, wires, recorder), space, address, width)
+    }
+
+    /// Stores to a port or to device memory, `width` bytes wide.
+    pub fn store(&self, space: Space, address: u64, width: u8, value: u64) {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        platform.store(&mut Host::new(memory, wires, recorder), space, address, width, value);
+    }
+
+    /// The machine's RAM.
+    pub fn memory(&self) -> GuestMemoryMmap<()> {
+        self.machine.borrow().memory.clone()
+    }
+
+    /// Everything recorded so far.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.machine.borrow().recorder.entries().to_vec()
+    }
+
+    /// The transcript from entry `from` on, memory named by what lies there.
+    pub fn transcript_from(&self, from: usize) -> String {
+        let entries = self.entries();
+        text::symbolic(&entries[from..], &entries)
+    }
+
+    /// What was printed on the console.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&self.machine.borrow().wires.console).into_owned()
+    }
+
+    /// Takes one interrupt with this message data; `false` when none was raised.
+    pub fn take_interrupt(&self, data: u32) -> bool {
+        match self.machine.borrow_mut().wires.messages.get_mut(&data) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Bytes of DMA memory that are allocated now.
+    pub fn dma_allocated(&self) -> usize {
+        self.machine.borrow().dma.allocated.values().sum()
+    }
+
+    fn device_address(memory: DeviceMemory, offset: u64, width: u8) -> u64 {
+        let width = u64::from(width);
+        assert!(offset + width <= memory.len, "register outside its window");
+        assert!(offset.is_multiple_of(width), "register not aligned");
+        memory.base + offset
+    }
+}
+
+impl Hal for Loopback {
+    fn port_load<T: Word>(&self, port: u16) -> T {
+        T::truncate(self.load(Space::Port, port.into(), T::WIDTH) as u32)
+    }
+
+    fn port_store<T: Word>(&self, port: u16, value: T) {
+        let value: u32 = value.into();
+        self.store(Space::Port, port.into(), T::WIDTH, value.into());
+    }
+
+    fn map_device(&self, address: u64, len: u64) -> Result<DeviceMemory, HalError> {
+        match address.checked_add(len) {
+            Some(_) if address >= Self::RAM as u64 => Ok(DeviceMemory { base: address, len }),
+            _ => Err(HalError::CannotMap(address)),
+        }
+    }
+
+    fn device_load<T: Word>(&self, memory: DeviceMemory, offset: u64) -> T {
+        let address = Self::device_address(memory, offset, T::WIDTH);
+        T::truncate(self.load(Space::Memory, address, T::WIDTH) as u32)
+    }
+
+    fn device_store<T: Word>(&self, memory: DeviceMemory, offset: u64, value: T) {
+        let address = Self::device_address(memory, offset, T::WIDTH);
+        let value: u32 = value.into();
+        self.store(Space::Memory, address, T::WIDTH, value.into());
+    }
+
+    fn allocate_dma(&self, size: usize, align: usize) -> Option<DmaMemory> {
+        let Machine { memory, dma, .. } = &mut *self.machine.borrow_mut();
+        let address = dma.allocate(size, align, Self::RAM as u64)?;
+        let range = memory.get_slice(GuestAddress(address), size).ok()?;
+        range.copy_from(&vec![0u8; size]);
+        let pointer = memory.get_host_address(GuestAddress(address)).ok()?;
+        Some(DmaMemory { pointer: NonNull::new(pointer)?, address })
+    }
+
+    unsafe fn release_dma(&self, memory: DmaMemory, size: usize, _align: usize) {
+        let released = self.machine.borrow_mut().dma.allocated.remove(&memory.address);
+        assert_eq!(released, Some(size), "released what was not allocated so");
+    }
+
+    fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {
+        let machine = self.machine.borrow();
+        let start = machine.memory.get_host_address(GuestAddress(0)).expect("RAM begins at 0");
+        match address.checked_sub(start as u64) {
+            Some(offset) if offset < Self::RAM as u64 => Ok(offset),
+            _ => Err(HalError::NotMapped(address)),
+        }
+    }
+
+    fn allocate_vector(&self) -> Option<Vector> {
+        let mut machine = self.machine.borrow_mut();
+        let data = Self::FIRST_VECTOR + machine.vectors;
+        machine.vectors += 1;
+        Some(Vector { address: Self::MESSAGE_ADDRESS, data })
+    }
+
+    /// Nothing else can happen while the driver waits, so an interrupt that has
+    /// not come will not come.
+    fn wait_for_interrupt(&self, vector: Vector, _limit: Duration) -> Result<(), HalError> {
+        match self.take_interrupt(vector.data) {
+            true => Ok(()),
+            false => Err(HalError::TimedOut),
+        }
+    }
+
+    fn log(&self, line: fmt::Arguments<'_>) {
+        for byte in format!("{line}\n").bytes() {
+            self.store(Space::Port, 0x3f8, 1, byte.into());
+        }
+    }
+}

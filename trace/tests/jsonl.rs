@@ -1,0 +1,146 @@
+//! Transcripts on disk: what is written is read back, and what is not whole is refused.
+
+use eclipse_trace::jsonl::{self, About, ReadError, Writer};
+use eclipse_trace::register::{
+    BlockCfg, Capability, CapabilityKind, CommonCfg, Mechanism, MsixEntry, Structure,
+};
+use eclipse_trace::{
+    Access, Actor, Bdf, DescriptorFlags, Direction, Entry, Event, Refusal, Register, RequestKind,
+    RequestStatus, Ring, Space, Violation,
+};
+use expect_test::expect;
+
+const BLOCK: Bdf = Bdf::new(0, 4, 0);
+
+/// One event of each kind, with one register of each kind.
+fn entries() -> Vec<Entry> {
+    let load = Access::Load { width: 4, value: 0xfebc_1000 };
+    let store = Access::Store { width: 8, value: u64::MAX };
+    let function = BLOCK;
+    let capability = Some(Capability { kind: CapabilityKind::Virtio(2), at: 0x7c });
+    let mechanism = Mechanism::Cam;
+    let registers = [
+        Register::ConfigAddress,
+        Register::Config { function, mechanism, offset: 0x8c, capability },
+        Register::Common { function, register: CommonCfg::QueueDescLow },
+        Register::Notify { function, queue: 3 },
+        Register::Isr { function },
+        Register::Block { function, register: BlockCfg::CapacityLow },
+        Register::MsixTable { function, vector: 1, register: MsixEntry::MessageData },
+        Register::MsixPba { function, offset: 8 },
+        Register::DebugExit,
+        Register::KeyboardCommand,
+    ];
+    let none = Register::None { function, structure: Structure::Bar(4), offset: 0x4000 };
+    let unclaimed = Register::Unclaimed { space: Space::Memory, address: u64::MAX };
+    let guest = registers.map(|register| Event::Register { register, access: load });
+    let refused = [
+        Event::Refused { register: none, access: store, why: Refusal::Width },
+        Event::Refused { register: unclaimed, access: load, why: Refusal::Unclaimed },
+        Event::Console { line: "\"quoted\" \u{fffd} \t".into() },
+    ];
+    let device = [
+        Event::Ring { queue: 0, field: Ring::AvailRing(7), access: load },
+        Event::Descriptor {
+            queue: 0,
+            index: 1,
+            addr: u64::MAX,
+            len: 512,
+            flags: DescriptorFlags(0xfffb),
+            next: 2,
+        },
+        Event::Buffer { queue: 0, index: 1, direction: Direction::Write, addr: 0x5000, len: 512 },
+        Event::Request {
+            queue: 0,
+            head: 1,
+            request: RequestKind::Other(0x77),
+            sector: u64::MAX,
+            len: 0,
+            status: RequestStatus::Unsupp,
+        },
+        Event::Used { queue: 0, slot: 9, id: 1, len: 513 },
+        Event::Msix { vector: 1, address: 0xfee0_0000, data: 0x31 },
+        Event::MsixPending { vector: 0 },
+        Event::NeedsReset,
+        Event::Violation { violation: Violation::AvailIdxJump { from: 1, to: 0xffff } },
+        Event::Violation { violation: Violation::BusMasterOff },
+    ];
+    let guest = guest.into_iter().chain(refused).map(|event| (Actor::Guest, event));
+    let device = device.into_iter().map(|event| (Actor::Device(BLOCK), event));
+    guest.chain(device).zip(0..).map(|((by, event), seq)| Entry { seq, by, event }).collect()
+}
+
+fn about() -> About {
+    About { preset: "modern".into(), cmdline: "scenario=boot".into() }
+}
+
+fn written() -> String {
+    let write = || {
+        let mut writer = Writer::new(Vec::new(), &about())?;
+        let entries = entries();
+        writer.write(&entries[..5])?;
+        writer.write(&entries[5..])?;
+        writer.end("succeeded")
+    };
+    String::from_utf8(write().expect("a Vec takes it")).expect("JSON is UTF-8")
+}
+
+fn refusal(text: impl AsRef<[u8]>) -> String {
+    jsonl::read(text.as_ref()).expect_err("it is not whole").to_string()
+}
+
+#[test]
+fn every_kind_of_event_is_read_back_as_it_was_written() {
+    let recording = jsonl::read(written().as_bytes()).unwrap();
+    assert_eq!(recording.about, about());
+    assert_eq!(recording.entries, entries());
+    assert_eq!(recording.outcome, "succeeded");
+}
+
+#[test]
+fn a_line_of_the_file_says_who_did_what_to_which_register() {
+    expect![[r#"
+        {"eclipse_trace":1,"preset":"modern","cmdline":"scenario=boot"}
+        {"seq":0,"by":"guest","event":"register","register":"config_address","access":{"load":{"width":4,"value":4273737728}}}
+        {"seq":1,"by":"guest","event":"register","register":{"config":{"function":"00:04.0","mechanism":"cam","offset":140,"capability":{"kind":{"virtio":2},"at":124}}},"access":{"load":{"width":4,"value":4273737728}}}
+        {"seq":2,"by":"guest","event":"register","register":{"common":{"function":"00:04.0","register":"queue_desc_low"}},"access":{"load":{"width":4,"value":4273737728}}}
+    "#]]
+    .assert_eq(&written().lines().take(4).map(|line| format!("{line}\n")).collect::<String>());
+}
+
+#[test]
+fn a_file_that_was_cut_off_anywhere_is_refused() {
+    let text = written();
+    let header = text.find('\n').unwrap() + 1;
+    for length in 0..header - 1 {
+        assert!(matches!(jsonl::read(&text.as_bytes()[..length]), Err(ReadError::Foreign)));
+    }
+    let whole = text.len() - 1;
+    for length in header..whole {
+        let error = jsonl::read(&text.as_bytes()[..length]).expect_err("it is cut off");
+        assert!(matches!(error, ReadError::Truncated(_)), "at {length}: {error}");
+    }
+    expect!["is cut off after 3 entries; run the guest again with --trace"]
+        .assert_eq(&refusal(text.lines().take(4).map(|l| format!("{l}\n")).collect::<String>()));
+}
+
+#[test]
+fn a_file_of_something_else_is_refused_as_that() {
+    for foreign in ["", "hello\n", "{}\n", "[1,2]\n", "{\"eclipse_trace\":\"1\"}\n"] {
+        assert!(matches!(jsonl::read(foreign.as_bytes()), Err(ReadError::Foreign)), "{foreign}");
+    }
+    assert!(matches!(jsonl::read(&b"\x7fELF\xff\xff\n"[..]), Err(ReadError::Foreign)));
+    let newer = written().replacen("\"eclipse_trace\":1", "\"eclipse_trace\":2", 1);
+    expect!["is a transcript of format 2; this program reads format 1"].assert_eq(&refusal(newer));
+}
+
+#[test]
+fn damage_is_named_with_its_line() {
+    let text = written();
+    expect!["is damaged at line 2: unknown variant `robot`, expected `guest` or `device` at line 1 column 21"]
+        .assert_eq(&refusal(text.replacen("\"guest\"", "\"robot\"", 1)));
+    let lines: Vec<_> = text.lines().collect();
+    let missing = [&lines[..3], &lines[4..]].concat().join("\n");
+    expect!["is damaged at line 4: entry 3 stands where 2 should"].assert_eq(&refusal(missing));
+    expect!["is damaged at line 26: something follows the end"].assert_eq(&refusal(text + "\n"));
+}

@@ -1,0 +1,110 @@
+//! Transcripts as text, named memory, and filters.
+
+use eclipse_trace::register::CommonCfg;
+use eclipse_trace::{
+    Access, Actor, Bdf, DescriptorFlags, Direction, Entry, Event, Filter, Kind, Recorder, Register,
+    RequestKind, RequestStatus, Space, text,
+};
+use expect_test::expect;
+
+const BLOCK: Bdf = Bdf::new(0, 4, 0);
+
+fn store(recorder: &mut Recorder, register: CommonCfg, value: u64) {
+    let access = Access::Store { width: register.width(), value };
+    let register = Register::Common { function: BLOCK, register };
+    recorder.record(Actor::Guest, Event::Register { register, access });
+}
+
+fn descriptor(addr: u64, len: u32) -> Event {
+    let flags = DescriptorFlags(0);
+    Event::Descriptor { queue: 1, index: 0, addr, len, flags, next: 0 }
+}
+
+fn recorded() -> Recorder {
+    let mut recorder = Recorder::new();
+    let device = Actor::Device(BLOCK);
+    store(&mut recorder, CommonCfg::QueueSelect, 1);
+    // The high half first, which is as good.
+    store(&mut recorder, CommonCfg::QueueDescHigh, 1);
+    store(&mut recorder, CommonCfg::QueueDescLow, 0x2000);
+    recorder.record(device, descriptor(0x7000, 512));
+    recorder.record(device, descriptor(0x1_0000_2000, 16));
+    recorder.record(device, descriptor(0x9000, 1));
+    let read = Direction::Read;
+    recorder.record(
+        device,
+        Event::Buffer { queue: 1, index: 0, direction: read, addr: 0x7010, len: 16 },
+    );
+    let (request, status) = (RequestKind::Out, RequestStatus::IoErr);
+    recorder
+        .record(device, Event::Request { queue: 1, head: 0, request, sector: 8, len: 512, status });
+    let register = Register::Unclaimed { space: Space::Port, address: 0x80 };
+    let access = Access::Load { width: 1, value: 0xff };
+    let why = eclipse_trace::Refusal::Unclaimed;
+    recorder.record(Actor::Guest, Event::Refused { register, access, why });
+    recorder.record(Actor::Guest, Event::Console { line: "tab\there \u{1b}[31m".into() });
+    recorder
+}
+
+#[test]
+fn a_numbered_transcript_shows_addresses_and_no_control_characters() {
+    let lines = text::numbered(recorded().entries());
+    expect![[r#"
+        |     0  guest   00:04.0 common queue_select <- 0001
+        |     1  guest   00:04.0 common queue_desc_high <- 00000001
+        |     2  guest   00:04.0 common queue_desc_low <- 00002000
+        |     3  00:04.0 q1 desc[0] -> 0x7000 len 512
+        |     4  00:04.0 q1 desc[0] -> 0x100002000 len 16
+        |     5  00:04.0 q1 desc[0] -> 0x9000 len 1
+        |     6  00:04.0 q1 desc[0] read 16 bytes at 0x7010
+        |     7  00:04.0 q1 request 0: out sector 8, 512 bytes: ioerr
+        |     8  guest   port 0080 -> ff refused: no device answers
+        |     9  guest   console tab\there \u{1b}[31m
+    "#]]
+    .assert_eq(&lines.lines().map(|line| format!("|{line}\n")).collect::<String>());
+}
+
+#[test]
+fn a_symbolic_transcript_names_memory_by_what_lies_there() {
+    let recorder = recorded();
+    let all = recorder.entries();
+    expect![[r#"
+        guest   00:04.0 common queue_desc_high <- q1.desc[63:32]
+        guest   00:04.0 common queue_desc_low <- q1.desc[31:0]
+        00:04.0 q1 desc[0] -> b0 len 512
+        00:04.0 q1 desc[0] -> q1.desc len 16
+        00:04.0 q1 desc[0] -> b1 len 1
+        00:04.0 q1 desc[0] read 16 bytes at b0+0x10
+    "#]]
+    .assert_eq(&text::symbolic(&all[1..7], all));
+}
+
+fn sequence_numbers(filter: &Filter) -> Vec<u64> {
+    let admitted = |entry: &&Entry| filter.admits(entry);
+    recorded().entries().iter().filter(admitted).map(|entry| entry.seq).collect()
+}
+
+#[test]
+fn a_filter_admits_what_meets_all_its_conditions() {
+    let all = Filter::default();
+    assert_eq!(sequence_numbers(&all), (0..10).collect::<Vec<_>>());
+    let device = Filter { device: Some(BLOCK), ..all.clone() };
+    assert_eq!(sequence_numbers(&device), (0..8).collect::<Vec<_>>());
+    let kinds = Filter { kinds: vec![Kind::Request, Kind::Refused], ..all.clone() };
+    assert_eq!(sequence_numbers(&kinds), [7, 8]);
+    let port = Filter { kinds: vec![Kind::Port], ..all };
+    assert_eq!(sequence_numbers(&port), [8]);
+    let range = Filter { from: Some(3), to: Some(5), ..device };
+    assert_eq!(sequence_numbers(&range), [3, 4, 5]);
+}
+
+#[test]
+fn the_summary_counts_each_event_once() {
+    let recorder = recorded();
+    let summary = recorder.summary();
+    assert_eq!((summary.config, summary.port, summary.mmio), (0, 1, 3));
+    assert_eq!((summary.refused, summary.ring_reads, summary.ring_writes), (1, 3, 0));
+    assert_eq!(summary.requests, [(RequestKind::Out, 1)].into());
+    assert_eq!((summary.failed_requests, summary.bytes_out, summary.bytes_in), (1, 512, 0));
+    assert_eq!(summary.console_lines, 1);
+}
