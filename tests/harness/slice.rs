@@ -32,7 +32,11 @@ pub fn console_lines(entries: &[Entry]) -> Vec<&str> {
     entries.iter().filter_map(console).collect()
 }
 
-fn position(entries: &[Entry], line: &str) -> usize {
+/// Where the console line `line` is.
+///
+/// # Panics
+/// As [`between`].
+pub fn position(entries: &[Entry], line: &str) -> usize {
     entries.iter().position(|entry| console(entry) == Some(line)).unwrap_or_else(|| {
         panic!("no console line {line:?} among\n{}", console_lines(entries).join("\n"))
     })

@@ -1,0 +1,201 @@
+//! The local APIC: where interrupts arrive, and the clock for waits.
+
+use core::{sync::atomic::Ordering, time::Duration};
+
+use eclipse_kernel::hal::{DeviceMemory, HalError};
+use x86_64::{instructions::interrupts, registers::model_specific::Msr};
+
+use super::{
+    Shared,
+    interrupts::{LEGACY_VECTORS, LOCAL_APIC, SPURIOUS_VECTOR, TIMER_LINE, TIMER_VECTOR, take},
+    port_load, port_store,
+};
+use crate::{memory, metal};
+
+/// IA32_APIC_BASE: the physical address in bits 12 to 51, and two mode bits.
+const APIC_BASE: Msr = Msr::new(0x1B);
+const ENABLED: u64 = 1 << 11;
+const X2APIC: u64 = 1 << 10;
+
+/// Registers, by offset (Intel SDM volume 3, "Advanced Programmable Interrupt Controller").
+const ID: u64 = 0x20;
+const TASK_PRIORITY: u64 = 0x80;
+const SPURIOUS: u64 = 0xF0;
+const LVT_TIMER: u64 = 0x320;
+const LVT_LINT0: u64 = 0x350;
+const INITIAL_COUNT: u64 = 0x380;
+const CURRENT_COUNT: u64 = 0x390;
+const DIVIDE: u64 = 0x3E0;
+
+/// SPURIOUS: the APIC delivers interrupts.
+const SOFTWARE_ENABLE: u32 = 1 << 8;
+/// A local vector table entry that delivers nothing.
+const MASKED: u32 = 1 << 16;
+/// DIVIDE: one count is 16 ticks of the APIC's clock.
+const BY_16: u32 = 0b0011;
+
+/// The two 8259s: command and data port.
+const PRIMARY: (u16, u16) = (0x20, 0x21);
+const SECONDARY: (u16, u16) = (0xA0, 0xA1);
+
+/// The interval timer's channel 0 and its command port; it counts 1,193,182 times a second.
+const PIT: (u16, u16) = (0x40, 0x43);
+const PIT_COUNTS_PER_MS: u64 = 1193;
+
+/// Counts per millisecond where there is no interval timer to ask: hypervisors tick at 1 GHz.
+const USUAL_RATE: u64 = 1_000_000 / 16;
+
+/// Why the local APIC cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The registers are in MSRs only.
+    #[error("the local APIC is in x2APIC mode, which this kernel does not drive")]
+    X2Apic,
+    /// The registers cannot be mapped.
+    #[error("the local APIC is out of reach")]
+    Unreachable(#[from] HalError),
+}
+
+/// The local APIC, once it is set up.
+struct LocalApic {
+    registers: DeviceMemory,
+    /// Timer counts per millisecond.
+    rate: u64,
+}
+
+static APIC: Shared<Option<LocalApic>> = Shared::new(None);
+
+impl LocalApic {
+    fn load(&self, offset: u64) -> u32 {
+        metal::load(self.registers, offset)
+    }
+
+    fn store(&self, offset: u64, value: u32) {
+        metal::store(self.registers, offset, value);
+    }
+
+    /// Counts per millisecond, measured for one millisecond against the interval timer.
+    fn measure(&self) -> u64 {
+        // Channel 0, low then high byte, rate generator, 65536 counts a round.
+        port_store(PIT.1, 0x34_u8);
+        port_store(PIT.0, 0_u8);
+        port_store(PIT.0, 0_u8);
+        self.store(LVT_TIMER, MASKED);
+        self.store(INITIAL_COUNT, u32::MAX);
+        let sample = || (pit_count(), u64::from(self.load(CURRENT_COUNT)));
+        let first = sample();
+        let mut last = first;
+        // A machine without an interval timer reads the same for ever.
+        for still in 0.. {
+            let elapsed = u64::from(first.0.wrapping_sub(last.0));
+            if elapsed >= PIT_COUNTS_PER_MS {
+                self.store(INITIAL_COUNT, 0);
+                return (first.1 - last.1) * PIT_COUNTS_PER_MS / elapsed;
+            }
+            if elapsed == 0 && still >= 64 {
+                break;
+            }
+            last = sample();
+        }
+        self.store(INITIAL_COUNT, 0);
+        USUAL_RATE
+    }
+}
+
+/// The interval timer's count, which runs down.
+fn pit_count() -> u16 {
+    port_store(PIT.1, 0_u8);
+    let low = port_load::<u8>(PIT.0);
+    u16::from_le_bytes([low, port_load(PIT.0)])
+}
+
+/// Masks the 8259s, enables the local APIC, and measures its timer.
+///
+/// # Errors
+/// [`Error`]
+// Not inlined, so that no measured number stays behind in a register: the report of a fault
+// prints the registers, and it should be the same in every run.
+#[inline(never)]
+pub fn init() -> Result<(), Error> {
+    silence_legacy();
+    // SAFETY: every x86-64 processor has this register.
+    let base = unsafe { APIC_BASE.read() };
+    if base & X2APIC != 0 {
+        return Err(Error::X2Apic);
+    }
+    // SAFETY: only the enable bit changes, and no interrupt is on.
+    unsafe { Msr::new(0x1B).write(base | ENABLED) };
+    let registers = memory::map_device(base & 0x000F_FFFF_FFFF_F000, 0x1000)?;
+    let mut apic = LocalApic { registers, rate: USUAL_RATE };
+    apic.store(TASK_PRIORITY, 0);
+    apic.store(LVT_LINT0, MASKED);
+    apic.store(SPURIOUS, SOFTWARE_ENABLE | u32::from(SPURIOUS_VECTOR));
+    apic.store(DIVIDE, BY_16);
+    apic.rate = apic.measure().max(1);
+    LOCAL_APIC.store(registers.base, Ordering::Relaxed);
+    *APIC.borrow() = Some(apic);
+    interrupts::enable();
+    Ok(())
+}
+
+/// Moves the 8259s away from the exceptions' vectors and masks every line.
+fn silence_legacy() {
+    for ((command, data), vector, wiring) in
+        [(PRIMARY, LEGACY_VECTORS.start, 4_u8), (SECONDARY, LEGACY_VECTORS.start + 8, 2)]
+    {
+        // Initialisation words 1 to 4; the third tells where the two are joined.
+        port_store(command, 0x11_u8);
+        port_store(data, vector);
+        port_store(data, wiring);
+        port_store(data, 0x01_u8);
+        port_store(data, 0xFF_u8);
+    }
+}
+
+/// The message address that reaches this processor (Intel SDM volume 3, "Message Signalled
+/// Interrupts"); `None` before [`init`].
+pub fn message_address() -> Option<u64> {
+    let apic = APIC.borrow();
+    apic.as_ref().map(|apic| 0xFEE0_0000 | u64::from(apic.load(ID) >> 24) << 12)
+}
+
+/// Sleeps until `line` is raised, or was since it was last taken.
+///
+/// The timer runs only here, so that nothing interrupts the kernel at a time of its own.
+///
+/// # Errors
+/// [`HalError::TimedOut`] after `limit`.
+pub fn wait(line: u8, limit: Duration) -> Result<(), HalError> {
+    let apic = APIC.borrow();
+    let apic = apic.as_ref().ok_or(HalError::TimedOut)?;
+    let nanoseconds = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+    let mut counts = (nanoseconds / 1000).saturating_mul(apic.rate) / 1000;
+    let mut running = false;
+    let result = loop {
+        // Off, so that no interrupt slips in between the question and the sleep.
+        interrupts::disable();
+        if take(line) {
+            break Ok(());
+        }
+        // A shot that ended just after the last wait left its mark behind: it counts for nothing.
+        let expired = take(TIMER_LINE);
+        if !running || expired {
+            if running && counts == 0 {
+                break Err(HalError::TimedOut);
+            }
+            running = true;
+            let shot = u32::try_from(counts).unwrap_or(u32::MAX).max(1);
+            counts -= u64::from(shot).min(counts);
+            apic.store(LVT_TIMER, u32::from(TIMER_VECTOR));
+            apic.store(INITIAL_COUNT, shot);
+        }
+        // `sti` takes effect after the next instruction, so that `hlt` still sees the interrupt.
+        interrupts::enable_and_hlt();
+    };
+    if running {
+        apic.store(INITIAL_COUNT, 0);
+        apic.store(LVT_TIMER, MASKED);
+    }
+    interrupts::enable();
+    result
+}

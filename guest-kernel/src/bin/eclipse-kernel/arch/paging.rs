@@ -1,0 +1,177 @@
+//! Page tables: the kernel in the top 2 GiB, RAM in the direct map, devices where they are mapped.
+//!
+//! No virtual address equals its physical address, so that a driver that mixes
+//! the two up is found out at once.
+
+use core::{ops::Range, slice};
+
+use eclipse_kernel::frames::{End, FRAME, Frames};
+use x86_64::{
+    PhysAddr,
+    registers::control::{Cr3, Cr3Flags},
+    structures::paging::{PageTable, PageTableFlags as Flags, PhysFrame},
+};
+
+/// What the image is linked at, less where it is loaded (image.ld).
+pub const KERNEL_BASE: u64 = 0xFFFF_FFFF_8000_0000;
+
+/// Where the direct map of RAM starts.
+pub const DIRECT_MAP: u64 = 0xFFFF_8000_0000_0000;
+
+/// Where device memory is mapped: at its physical address from here.
+pub const DEVICE_WINDOW: u64 = 0xFFFF_C000_0000_0000;
+
+/// Where the heap grows from.
+pub const HEAP: u64 = 0xFFFF_E000_0000_0000;
+
+/// Physical addresses below this have a place in both windows.
+pub const REACH: u64 = HEAP - DEVICE_WINDOW;
+
+/// Physical addresses below this are in the direct map that arch/boot.s sets up.
+const BOOT_REACH: u64 = 1 << 30;
+
+/// Bytes of a small page.
+pub const PAGE: u64 = FRAME;
+/// Bytes of a large page.
+pub const LARGE_PAGE: u64 = 0x20_0000;
+
+/// Ordinary memory.
+pub const ORDINARY: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::NO_EXECUTE);
+
+/// Device memory: PCD and PWT choose the strongest uncached type of the reset PAT.
+pub const DEVICE: Flags = ORDINARY.union(Flags::NO_CACHE).union(Flags::WRITE_THROUGH);
+
+/// How many tables the image brings along, so that they need not be zeroed.
+const POOL_TABLES: usize = 16;
+
+static mut POOL: [PageTable; POOL_TABLES] = [const { PageTable::new() }; POOL_TABLES];
+
+/// `length` bytes of physical memory, as the tables of arch/boot.s show it; `None` beyond.
+///
+/// Only before anything is allocated.
+pub fn boot_memory(address: u64, length: u64) -> Option<&'static [u8]> {
+    if address.checked_add(length)? > BOOT_REACH {
+        return None;
+    }
+    // SAFETY: the whole first GiB is mapped, and nothing is allocated yet, so nothing writes there.
+    Some(unsafe { slice::from_raw_parts((DIRECT_MAP + address) as *const u8, length as usize) })
+}
+
+/// The address space of the kernel.
+pub struct AddressSpace {
+    /// Physical address of the root table; 0 before [`AddressSpace::create`].
+    root: u64,
+    /// Tables of the pool that are in use.
+    pooled: usize,
+}
+
+/// The table at a physical address.
+fn table<'a>(address: u64) -> &'a mut PageTable {
+    // SAFETY: page tables lie in RAM that the direct map holds and that nothing else was given, and
+    // each caller drops its reference before it takes the next.
+    unsafe { &mut *((DIRECT_MAP + address) as *mut PageTable) }
+}
+
+/// The index of `address` in a table of `level`; level 1 has the small pages.
+fn index(address: u64, level: u32) -> usize {
+    (address >> (3 + 9 * level)) as usize & 0x1FF
+}
+
+impl AddressSpace {
+    /// An address space without tables.
+    pub const fn new() -> Self {
+        Self { root: 0, pooled: 0 }
+    }
+
+    /// Makes the root table; `None` when memory is short.
+    pub fn create(&mut self, frames: &mut Frames) -> Option<()> {
+        self.root = self.new_table(frames)?;
+        Some(())
+    }
+
+    /// Switches the processor to this address space, which must hold all of the kernel.
+    pub fn activate(&self) {
+        let root = PhysFrame::containing_address(PhysAddr::new_truncate(self.root));
+        // SAFETY: the image and the stack are mapped here at the addresses that they have now.
+        unsafe { Cr3::write(root, Cr3Flags::empty()) };
+    }
+
+    fn new_table(&mut self, frames: &mut Frames) -> Option<u64> {
+        if self.pooled < POOL_TABLES {
+            let pool = &raw mut POOL as u64 - KERNEL_BASE;
+            self.pooled += 1;
+            return Some(pool + (self.pooled - 1) as u64 * FRAME);
+        }
+        // The low end: while the direct map is built, it is the low end that is mapped already.
+        let address = frames.allocate(1, FRAME, End::Low)?;
+        table(address).zero();
+        Some(address)
+    }
+
+    /// The table of `level` that translates `virt`, made if there is none.
+    fn table_for(&mut self, virt: u64, level: u32, frames: &mut Frames) -> Option<u64> {
+        let mut address = self.root;
+        for above in (level + 1..=4).rev() {
+            let entry = &table(address)[index(virt, above)];
+            if entry.is_unused() {
+                let new = self.new_table(frames)?;
+                let flags = Flags::PRESENT | Flags::WRITABLE;
+                table(address)[index(virt, above)].set_addr(PhysAddr::new_truncate(new), flags);
+                address = new;
+            } else if entry.flags().contains(Flags::HUGE_PAGE) {
+                return None;
+            } else {
+                address = entry.addr().as_u64();
+            }
+        }
+        Some(address)
+    }
+
+    /// Maps a physical range of small pages, or of large ones if `flags` has `HUGE_PAGE`, at `virt`.
+    ///
+    /// `None` when memory for the tables is short.
+    pub fn map(
+        &mut self,
+        virt: u64,
+        phys: Range<u64>,
+        flags: Flags,
+        frames: &mut Frames,
+    ) -> Option<()> {
+        let (level, size) =
+            if flags.contains(Flags::HUGE_PAGE) { (2, LARGE_PAGE) } else { (1, PAGE) };
+        let (mut virt, mut phys) = (virt, phys);
+        while !phys.is_empty() {
+            let entries = table(self.table_for(virt, level, frames)?);
+            for at in index(virt, level)..512 {
+                if phys.is_empty() {
+                    break;
+                }
+                entries[at].set_addr(PhysAddr::new_truncate(phys.start), flags);
+                phys.start += size;
+                virt += size;
+            }
+        }
+        Some(())
+    }
+
+    /// The physical address behind a virtual one, by the tables that the processor uses.
+    pub fn translate(&self, virt: u64) -> Option<u64> {
+        let canonical = (virt as i64) << 16 >> 16;
+        if canonical as u64 != virt {
+            return None;
+        }
+        let mut address = self.root;
+        for level in (1..=4).rev() {
+            let entry = &table(address)[index(virt, level)];
+            if !entry.flags().contains(Flags::PRESENT) {
+                return None;
+            }
+            if level == 1 || entry.flags().contains(Flags::HUGE_PAGE) {
+                let mask = (1 << (3 + 9 * level)) - 1;
+                return Some(entry.addr().as_u64() & !mask | virt & mask);
+            }
+            address = entry.addr().as_u64();
+        }
+        None
+    }
+}

@@ -1,0 +1,117 @@
+//! The bare machine under the drivers.
+
+use core::{arch::asm, fmt, time::Duration};
+
+use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Vector, Word};
+
+use crate::{
+    arch::{self, apic, interrupts},
+    memory, print_line,
+};
+
+/// The machine that the kernel runs on.
+#[derive(Clone, Copy, Debug)]
+pub struct Metal;
+
+/// The virtual address of a register.
+///
+/// # Panics
+/// It lies outside `memory` or is not aligned.
+fn register<T: Word>(memory: DeviceMemory, offset: u64) -> u64 {
+    let width = u64::from(T::WIDTH);
+    let inside = offset.checked_add(width).is_some_and(|end| end <= memory.len);
+    let address = memory.base.wrapping_add(offset);
+    assert!(inside, "register {offset:#x} outside of {:#x} bytes of device memory", memory.len);
+    assert!(address.is_multiple_of(width), "register {offset:#x} not aligned to {width}");
+    address
+}
+
+/// Loads from device memory, by one instruction that nothing else is folded into.
+pub fn load<T: Word>(memory: DeviceMemory, offset: u64) -> T {
+    let address = register::<T>(memory, offset);
+    let value: u32;
+    // SAFETY: `memory` came from `map_device`, which keeps it mapped, and RAM is never part of it.
+    unsafe {
+        match T::WIDTH {
+            1 => {
+                asm!("movzx {:e}, byte ptr [{}]", out(reg) value, in(reg) address, options(nostack, preserves_flags))
+            }
+            2 => {
+                asm!("movzx {:e}, word ptr [{}]", out(reg) value, in(reg) address, options(nostack, preserves_flags))
+            }
+            _ => {
+                asm!("mov {:e}, dword ptr [{}]", out(reg) value, in(reg) address, options(nostack, preserves_flags))
+            }
+        }
+    }
+    T::truncate(value)
+}
+
+/// Stores to device memory, by one instruction.
+pub fn store<T: Word>(memory: DeviceMemory, offset: u64, value: T) {
+    let address = register::<T>(memory, offset);
+    let value: u32 = value.into();
+    // SAFETY: `memory` came from `map_device`, which keeps it mapped, and RAM is never part of it;
+    // a device that the store starts reaches only memory that its driver set aside for it.
+    unsafe {
+        match T::WIDTH {
+            1 => {
+                asm!("mov byte ptr [{}], al", in(reg) address, in("eax") value, options(nostack, preserves_flags))
+            }
+            2 => {
+                asm!("mov word ptr [{}], {:x}", in(reg) address, in(reg) value, options(nostack, preserves_flags))
+            }
+            _ => {
+                asm!("mov dword ptr [{}], {:e}", in(reg) address, in(reg) value, options(nostack, preserves_flags))
+            }
+        }
+    }
+}
+
+impl Hal for Metal {
+    fn port_load<T: Word>(&self, port: u16) -> T {
+        arch::port_load(port)
+    }
+
+    fn port_store<T: Word>(&self, port: u16, value: T) {
+        arch::port_store(port, value);
+    }
+
+    fn map_device(&self, address: u64, len: u64) -> Result<DeviceMemory, HalError> {
+        memory::map_device(address, len)
+    }
+
+    fn device_load<T: Word>(&self, memory: DeviceMemory, offset: u64) -> T {
+        load(memory, offset)
+    }
+
+    fn device_store<T: Word>(&self, memory: DeviceMemory, offset: u64, value: T) {
+        store(memory, offset, value);
+    }
+
+    fn allocate_dma(&self, size: usize, align: usize) -> Option<DmaMemory> {
+        memory::allocate_dma(size, align)
+    }
+
+    unsafe fn release_dma(&self, memory: DmaMemory, size: usize, _align: usize) {
+        memory::release_dma(memory.address, size);
+    }
+
+    fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {
+        memory::virt_to_phys(address)
+    }
+
+    fn allocate_vector(&self) -> Option<Vector> {
+        let address = apic::message_address()?;
+        interrupts::allocate_vector().map(|vector| Vector { address, data: vector.into() })
+    }
+
+    fn wait_for_interrupt(&self, vector: Vector, limit: Duration) -> Result<(), HalError> {
+        let line = interrupts::line_of(vector.data).expect("a vector of allocate_vector");
+        apic::wait(line, limit)
+    }
+
+    fn log(&self, line: fmt::Arguments<'_>) {
+        print_line!("{line}");
+    }
+}

@@ -1,0 +1,289 @@
+//! A machine for the unit tests: configuration space, RAM, one block device.
+
+mod block;
+
+use std::{cell::RefCell, collections::BTreeMap, fmt, ptr::NonNull, rc::Rc, time::Duration};
+
+pub use block::{FakeBlock, Fault, capability, notified};
+
+use crate::{
+    hal::{DeviceMemory, DmaMemory, Hal, HalError, Vector, Word},
+    pci::Address,
+};
+
+/// Where RAM begins, so that no physical address is an offset.
+const RAM: u64 = 0x10_0000;
+/// Bytes of RAM.
+const RAM_LEN: usize = 1 << 20;
+/// What lies in released memory.
+const POISON: u8 = 0xa5;
+
+/// Configuration space of one function: bytes, and which of their bits can be written.
+#[derive(Clone)]
+pub struct Function {
+    pub bytes: [u8; 256],
+    pub writable: [u8; 256],
+}
+
+impl Function {
+    pub fn new(vendor: u16, device: u16, class: u32) -> Self {
+        let mut function = Self { bytes: [0; 256], writable: [0; 256] };
+        function.set(0x00, &vendor.to_le_bytes());
+        function.set(0x02, &device.to_le_bytes());
+        function.set(0x08, &(class << 8).to_le_bytes());
+        function.writable[0x04..0x06].fill(0xff);
+        function
+    }
+
+    pub fn set(&mut self, offset: usize, bytes: &[u8]) {
+        self.bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// A 32-bit register of which only the bits in `mask` can be written.
+    pub fn register(&mut self, offset: usize, value: u32, mask: u32) {
+        self.set(offset, &value.to_le_bytes());
+        self.writable[offset..offset + 4].copy_from_slice(&mask.to_le_bytes());
+    }
+
+    /// A capability list that begins at `first`.
+    pub fn capabilities(&mut self, first: u8) {
+        self.set(0x06, &[0x10, 0]);
+        self.set(0x34, &[first]);
+    }
+}
+
+pub struct Machine {
+    ram: NonNull<u8>,
+    next: usize,
+    selected: u32,
+    pub functions: BTreeMap<(u8, u8, u8), Function>,
+    pub device: FakeBlock,
+    pub pending: u32,
+    pub waits: u32,
+    pub released: Vec<u64>,
+    pub log: Vec<String>,
+    pub accesses: Vec<String>,
+    pub mishap: Mishap,
+    /// How many accesses there were.
+    pub count: u32,
+}
+
+/// What happens to accesses, counted from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mishap {
+    #[default]
+    None,
+    /// From this access on all loads are all ones, and stores are lost.
+    Gone(u32),
+    /// One load has one bit wrong.
+    Flip(u32, u32),
+}
+
+#[derive(Clone)]
+pub struct FakeHal(Rc<RefCell<Machine>>);
+
+impl fmt::Debug for FakeHal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeHal")
+    }
+}
+
+impl FakeHal {
+    pub fn new() -> Self {
+        let ram = vec![0_u64; RAM_LEN / 8].leak();
+        Self(Rc::new(RefCell::new(Machine {
+            ram: NonNull::from(ram).cast(),
+            next: 0,
+            selected: 0,
+            functions: BTreeMap::new(),
+            device: FakeBlock::new(),
+            pending: 0,
+            waits: 0,
+            released: Vec::new(),
+            log: Vec::new(),
+            accesses: Vec::new(),
+            mishap: Mishap::None,
+            count: 0,
+        })))
+    }
+
+    pub fn machine(&self) -> std::cell::RefMut<'_, Machine> {
+        self.0.borrow_mut()
+    }
+
+    pub fn insert(&self, device: u8, function: u8, registers: Function) -> Address {
+        self.machine().functions.insert((0, device, function), registers);
+        Address { bus: 0, device, function }
+    }
+}
+
+impl Machine {
+    /// A copy of RAM.
+    pub fn ram<const N: usize>(&self, address: u64) -> [u8; N] {
+        let place = self.place(address, N);
+        // SAFETY: `place` answers with a place in RAM, which is never freed, with room for N bytes.
+        unsafe { place.cast::<[u8; N]>().read_unaligned() }
+    }
+
+    /// Writes RAM.
+    pub fn set_ram(&mut self, address: u64, bytes: &[u8]) {
+        let place = self.place(address, bytes.len());
+        // SAFETY: `place` answers with a place in RAM, which is never freed, with room for them.
+        unsafe { place.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) }
+    }
+
+    fn place(&self, address: u64, len: usize) -> NonNull<u8> {
+        let offset = usize::try_from(address - RAM).expect("an address in RAM");
+        assert!(offset + len <= RAM_LEN, "{address:#x} is not RAM");
+        // SAFETY: the offset was just checked to lie in RAM.
+        unsafe { self.ram.add(offset) }
+    }
+
+    fn config(&mut self, port: u16) -> Option<(&mut Function, usize)> {
+        let [register, device, bus, _] = self.selected.to_le_bytes();
+        let offset = usize::from(register) + usize::from(port - 0xcfc);
+        let function = self.functions.get_mut(&(bus, device >> 3, device & 7))?;
+        Some((function, offset))
+    }
+
+    /// Counts a store; whether it arrives.
+    fn arrives(&mut self) -> bool {
+        let now = self.count;
+        self.count += 1;
+        !matches!(self.mishap, Mishap::Gone(from) if now >= from)
+    }
+
+    /// Counts a load; what the driver gets of it.
+    fn seen<T: Word>(&mut self, value: T) -> T {
+        let now = self.count;
+        if !self.arrives() {
+            return T::truncate(u32::MAX);
+        }
+        match self.mishap {
+            Mishap::Flip(at, bit) if at == now => T::truncate(value.into() ^ 1 << bit),
+            _ => value,
+        }
+    }
+
+    fn note(&mut self, what: &str, offset: u64, width: u8, arrow: &str, value: u32) {
+        if self.mishap != Mishap::None {
+            // A sweep asks how it ends, not how it came to that.
+            return;
+        }
+        let digits = 2 * usize::from(width);
+        self.accesses.push(format!("{what} +{offset:02x} {arrow} {value:0digits$x}"));
+    }
+}
+
+impl Hal for FakeHal {
+    fn port_load<T: Word>(&self, port: u16) -> T {
+        let mut machine = self.machine();
+        // What no function answers reads as all ones, and is not noted.
+        let Some((function, offset)) = machine.config(port) else {
+            return T::truncate(u32::MAX);
+        };
+        let value = (0..usize::from(T::WIDTH))
+            .map(|byte| u32::from(function.bytes[offset + byte]) << (8 * byte))
+            .sum();
+        machine.note("config", offset as u64, T::WIDTH, "->", value);
+        machine.seen(T::truncate(value))
+    }
+
+    fn port_store<T: Word>(&self, port: u16, value: T) {
+        let mut machine = self.machine();
+        let value: u32 = value.into();
+        if port == 0xcf8 {
+            machine.selected = value;
+            return;
+        }
+        if !machine.arrives() {
+            return;
+        }
+        if let Some((function, offset)) = machine.config(port) {
+            for byte in 0..usize::from(T::WIDTH) {
+                let mask = function.writable[offset + byte];
+                let new = value.to_le_bytes()[byte];
+                let old = &mut function.bytes[offset + byte];
+                *old = *old & !mask | new & mask;
+            }
+            machine.note("config", offset as u64, T::WIDTH, "<-", value);
+        }
+    }
+
+    fn map_device(&self, address: u64, len: u64) -> Result<DeviceMemory, HalError> {
+        if address < RAM + RAM_LEN as u64 {
+            return Err(HalError::CannotMap(address));
+        }
+        Ok(DeviceMemory { base: address, len })
+    }
+
+    fn device_load<T: Word>(&self, memory: DeviceMemory, offset: u64) -> T {
+        assert!(offset + u64::from(T::WIDTH) <= memory.len);
+        let mut machine = self.machine();
+        let (what, at) = block::place(memory.base + offset);
+        let value = T::truncate(machine.device.load(what, at, T::WIDTH));
+        machine.note(what, at, T::WIDTH, "->", value.into());
+        machine.seen(value)
+    }
+
+    fn device_store<T: Word>(&self, memory: DeviceMemory, offset: u64, value: T) {
+        assert!(offset + u64::from(T::WIDTH) <= memory.len);
+        let mut machine = self.machine();
+        let (what, at) = block::place(memory.base + offset);
+        machine.note(what, at, T::WIDTH, "<-", value.into());
+        if !machine.arrives() {
+            return;
+        }
+        block::store(&mut machine, what, at, value.into());
+    }
+
+    fn allocate_dma(&self, size: usize, align: usize) -> Option<DmaMemory> {
+        if size == 0 || !align.is_power_of_two() {
+            return None;
+        }
+        let mut machine = self.machine();
+        let offset = machine.next.next_multiple_of(align);
+        let address = RAM + offset as u64;
+        machine.next = offset + size;
+        if machine.next > RAM_LEN {
+            return None;
+        }
+        machine.set_ram(address, &vec![0; size]);
+        Some(DmaMemory { pointer: machine.place(address, size), address })
+    }
+
+    unsafe fn release_dma(&self, memory: DmaMemory, size: usize, _align: usize) {
+        let mut machine = self.machine();
+        machine.set_ram(memory.address, &vec![POISON; size]);
+        machine.released.push(memory.address);
+    }
+
+    fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {
+        let start = self.machine().ram.addr().get() as u64;
+        match address.checked_sub(start) {
+            Some(offset) if offset < RAM_LEN as u64 => Ok(RAM + offset),
+            _ => Err(HalError::NotMapped(address)),
+        }
+    }
+
+    fn allocate_vector(&self) -> Option<Vector> {
+        let mut machine = self.machine();
+        machine.device.vectors += 1;
+        let data = 0x2f + machine.device.vectors;
+        Some(Vector { address: 0xfee0_0000, data })
+    }
+
+    fn wait_for_interrupt(&self, _vector: Vector, _limit: Duration) -> Result<(), HalError> {
+        let mut machine = self.machine();
+        machine.waits += 1;
+        if machine.pending == 0 {
+            return Err(HalError::TimedOut);
+        }
+        machine.pending -= 1;
+        Ok(())
+    }
+
+    fn log(&self, line: fmt::Arguments<'_>) {
+        self.machine().log.push(line.to_string());
+    }
+}

@@ -1,0 +1,142 @@
+//! Whole scenarios on a machine that is well, and on one that is not.
+
+use super::{Error, NAMES, run};
+use crate::{
+    eclipsefs::tests::sample_image,
+    fake::{FakeHal, Fault, Function, Mishap},
+};
+
+/// A machine like the `modern` preset, with a file system on its disk.
+fn machine() -> FakeHal {
+    let hal = FakeHal::with_block();
+    hal.insert(0, 0, Function::new(0x8086, 0x1237, 0x06_00_00));
+    hal.machine().device.disk = sample_image();
+    hal
+}
+
+/// What the disk was asked for: type and sector.
+fn requests(hal: &FakeHal) -> Vec<(u32, u64)> {
+    hal.machine().device.requests.clone()
+}
+
+#[test]
+fn the_boot_log_is_eclipses() {
+    let hal = machine();
+    run(&hal, "").unwrap();
+    let log = "\
+[PCI] Initializing PCI subsystem...
+[PCI] Found 2 PCI device(s)
+[PCI]   Bus 0 Device 0 Func 0: Vendor=0x8086 Device=0x1237 Class=0x06 Type=Host Bridge
+[PCI]   Bus 0 Device 4 Func 0: Vendor=0x1AF4 Device=0x1042 Class=0x01 Type=SCSI Controller [VirtIO]
+[VirtIO] Initializing VirtIO devices...
+[VirtIO] Found VirtIO block device on PCI
+[VirtIO]   Bus=0 Device=4 Function=0
+[VirtIO]   BAR0=0xFEBC1000
+[VirtIO] Real PCI device initialized successfully
+[FS] Attempting to mount eclipsefs...
+[FS] EclipseFS signature found
+[FS] Version: 2.0
+[FS] Filesystem mounted successfully
+[FS] /etc/motd: 20 bytes
+Welcome to Eclipse.
+[VirtIO] Scratch block 7: written, flushed, read back, restored";
+    assert_eq!(hal.machine().log.join("\n"), log);
+    // First block; header, table; old content, pattern, flush, back, old content, flush.
+    let sectors = [(0, 0), (0, 0), (0, 8), (0, 56), (1, 56), (4, 0), (0, 56), (1, 56), (4, 0)];
+    assert_eq!(requests(&hal), sectors);
+    assert_eq!(hal.machine().device.disk, sample_image(), "nothing is changed");
+    assert_eq!(hal.machine().device.status(), 0);
+    assert_eq!(hal.machine().released.len(), 3);
+}
+
+#[test]
+fn a_read_only_disk_has_no_scratch_block() {
+    let hal = machine();
+    hal.machine().device.offered |= 1 << 5;
+    run(&hal, "scenario=boot path=/etc/motd").unwrap();
+    let last = hal.machine().log.last().cloned().unwrap();
+    assert_eq!(last, "[VirtIO] Scratch block skipped: the disk is read-only");
+}
+
+#[test]
+fn a_sector_is_read_and_another_written() {
+    let hal = machine();
+    hal.machine().device.disk[512..1024]
+        .copy_from_slice(&core::array::from_fn::<_, 512, _>(|byte| byte as u8));
+    run(&hal, "scenario=read sector=1").unwrap();
+    let last = hal.machine().log.last().cloned().unwrap();
+    let line = "[VirtIO] Sector 1: CRC-32 0x1C613576, begins 000102030405060708090a0b0c0d0e0f";
+    assert_eq!(last, line);
+    assert_eq!(requests(&hal), [(0, 0), (0, 1)]);
+    hal.machine().device.requests.clear();
+    run(&hal, "scenario=write").unwrap();
+    assert_eq!(requests(&hal), [(0, 0), (1, 63), (4, 0)]);
+    assert_ne!(hal.machine().device.disk[63 * 512..], [0; 512]);
+}
+
+#[test]
+fn init_ends_after_the_first_block_and_pci_before_any_register() {
+    let hal = machine();
+    run(&hal, "scenario=init").unwrap();
+    assert_eq!(requests(&hal), [(0, 0)]);
+    let hal = machine();
+    run(&hal, "scenario=pci").unwrap();
+    assert!(hal.machine().accesses.iter().all(|line| line.starts_with("config")));
+}
+
+#[test]
+fn a_scenario_that_fails_says_where_and_leaves_the_device_reset() {
+    let hal = machine();
+    let error = run(&hal, "path=/etc/none").unwrap_err();
+    assert_eq!(error.to_string(), "EclipseFS: `none` of path `/etc/none` does not exist");
+    assert_eq!(hal.machine().device.status(), 0);
+    let error = run(&hal, "scenario=read sector=64").unwrap_err();
+    let text = "VirtIO block device 00:04.0: 1 sectors at 64 are not on a disk of 64 sectors";
+    assert_eq!(error.to_string(), text);
+    hal.machine().device.fault = Fault::Status(1);
+    let error = run(&hal, "scenario=init").unwrap_err();
+    let text = "VirtIO block device 00:04.0: read at sector 0: the device reports an I/O error";
+    assert_eq!(error.to_string(), text);
+    assert_eq!(
+        run(&FakeHal::new(), "").unwrap_err().to_string(),
+        "no VirtIO block device is on the PCI bus"
+    );
+}
+
+#[test]
+fn the_images_own_scenarios_are_known_and_left_to_it() {
+    for name in &NAMES[5..] {
+        let line = format!("scenario={name}");
+        assert_eq!(run(&machine(), &line), Err(Error::Image(name)));
+    }
+}
+
+#[test]
+fn a_device_that_goes_away_at_any_access_is_given_up() {
+    let whole = machine();
+    run(&whole, "").unwrap();
+    let accesses = whole.machine().count;
+    // Nobody can tell whether the last store arrives.
+    for from in 0..accesses - 1 {
+        let hal = machine();
+        hal.machine().mishap = Mishap::Gone(from);
+        assert!(run(&hal, "").is_err(), "gone at access {from} of {accesses}");
+        assert!(hal.machine().count < 21_000, "gone at access {from}");
+    }
+}
+
+#[test]
+fn no_wrong_bit_in_any_load_makes_the_driver_panic_or_go_on_for_ever() {
+    let whole = machine();
+    run(&whole, "scenario=init").unwrap();
+    let accesses = whole.machine().count;
+    for at in 0..accesses {
+        for bit in 0..32 {
+            let hal = machine();
+            hal.machine().mishap = Mishap::Flip(at, bit);
+            // It works, or it fails; the sweep is about how.
+            let _ = run(&hal, "scenario=init");
+            assert!(hal.machine().count < 21_000, "bit {bit} of access {at}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Why a block device failed, or refused.
+
+use super::request::{Failure, Kind};
+use crate::{
+    dma::DmaError,
+    virtio::{split, transport},
+};
+
+/// Why a block device failed, or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The device cannot be driven.
+    #[error(transparent)]
+    Transport(#[from] transport::Error),
+    /// The queue is broken, or full.
+    #[error("queue 0: {0}")]
+    Queue(#[from] split::Error),
+    /// Memory is short.
+    #[error(transparent)]
+    Memory(#[from] DmaError),
+    /// The queue is too small for one request.
+    #[error("queue 0 has {0} entries, a request takes 3")]
+    QueueSize(u16),
+    /// The capacity is larger than 64 bits of bytes.
+    #[error("a capacity of {0:#x} sectors cannot be")]
+    Capacity(u64),
+    /// The block size is none.
+    #[error("a block size of {0} bytes is not a power of two from 512 to 4096")]
+    BlockSize(u32),
+    /// Sector or length are no multiples.
+    #[error("{bytes} bytes at sector {sector} are not whole blocks of {unit} bytes")]
+    Unaligned {
+        /// The first sector.
+        sector: u64,
+        /// The bytes asked for.
+        bytes: usize,
+        /// What both must be multiples of.
+        unit: u64,
+    },
+    /// More than one request can carry.
+    #[error("{bytes} bytes are more than the {limit} of one request")]
+    TooLong {
+        /// The bytes asked for.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The request goes past the end.
+    #[error("{count} sectors at {sector} are not on a disk of {sectors} sectors")]
+    OutOfRange {
+        /// The first sector.
+        sector: u64,
+        /// The sectors asked for.
+        count: u64,
+        /// The sectors that there are.
+        sectors: u64,
+    },
+    /// The disk cannot be written.
+    #[error("sector {0} cannot be written: the disk is read-only")]
+    ReadOnly(u64),
+    /// The device did the request, but badly.
+    #[error("{kind} at sector {sector}: {failure}")]
+    Failed {
+        /// What was asked for.
+        kind: Kind,
+        /// The first sector.
+        sector: u64,
+        /// What the device says.
+        failure: Failure,
+    },
+    /// A read has not the bytes that it says it has.
+    #[error("read at sector {sector}: the device wrote {written} bytes, not {expected}")]
+    Length {
+        /// The first sector.
+        sector: u64,
+        /// `used.len`.
+        written: u32,
+        /// Data and status byte.
+        expected: u32,
+    },
+    /// The device says that it cannot go on.
+    #[error("{kind} at sector {sector}: the device needs a reset")]
+    NeedsReset {
+        /// What was asked for.
+        kind: Kind,
+        /// The first sector.
+        sector: u64,
+    },
+    /// The device did not answer.
+    #[error("{kind} at sector {sector}: no completion in time")]
+    TimedOut {
+        /// What was asked for.
+        kind: Kind,
+        /// The first sector.
+        sector: u64,
+    },
+    /// The device was stopped after an error.
+    #[error("the device was stopped")]
+    Stopped,
+    /// The token is of no request in flight.
+    #[error("there is no such request")]
+    NoRequest,
+}
