@@ -1,0 +1,70 @@
+//! What the processor's accesses reach: RAM, devices, wires and the record.
+
+use eclipse_devices::{Host, Platform, Space, Stop};
+use eclipse_trace::Recorder;
+use vm_memory::GuestMemoryMmap;
+
+use crate::{Death, Error, Outcome, irq::Lines, vcpu::Halt};
+
+/// Everything of a machine but its processor.
+pub(crate) struct Board {
+    pub memory: GuestMemoryMmap<()>,
+    pub platform: Platform,
+    pub lines: Lines,
+    pub recorder: Recorder,
+}
+
+impl Board {
+    /// Answers a load of the guest; `data` is as long as the load is wide, 8 bytes at most.
+    pub fn load(&mut self, space: Space, address: u64, data: &mut [u8]) -> Option<Halt> {
+        let value = self.with(|platform, host| platform.load(host, space, address, width(data)));
+        for (byte, answer) in data.iter_mut().zip(value.to_le_bytes()) {
+            *byte = answer;
+        }
+        self.stop()
+    }
+
+    /// Carries out a store of the guest; `data` is as long as the store is wide, 8 bytes at most.
+    pub fn store(&mut self, space: Space, address: u64, data: &[u8]) -> Option<Halt> {
+        let mut bytes = [0; 8];
+        for (byte, stored) in bytes.iter_mut().zip(data) {
+            *byte = *stored;
+        }
+        let value = u64::from_le_bytes(bytes);
+        self.with(|platform, host| platform.store(host, space, address, width(data), value));
+        self.stop()
+    }
+
+    /// Gives the guest's serial port what the user typed; returns how many bytes it took.
+    pub fn serial_input(&mut self, bytes: &[u8]) -> usize {
+        self.with(|platform, host| platform.serial_input(host, bytes))
+    }
+
+    /// Completes the record at the end of a run.
+    pub fn finish(&mut self) {
+        self.with(|platform, host| platform.finish(host));
+    }
+
+    /// The host's failure during the last access, if there was one.
+    pub fn take_failure(&mut self) -> Option<Error> {
+        self.lines.failure.take()
+    }
+
+    fn stop(&self) -> Option<Halt> {
+        let outcome = match self.platform.stop()? {
+            Stop::Exit(value) => Outcome::of_exit(value),
+            Stop::Reset => Outcome::Died(Death::Reset),
+        };
+        Some(Halt::Guest(outcome))
+    }
+
+    fn with<T>(&mut self, access: impl FnOnce(&mut Platform, &mut Host<'_>) -> T) -> T {
+        let mut host = Host::new(&self.memory, &mut self.lines, &mut self.recorder);
+        access(&mut self.platform, &mut host)
+    }
+}
+
+/// The width of an access: KVM's slices have 1 to 8 bytes, for it cuts what crosses a page.
+fn width(data: &[u8]) -> u8 {
+    u8::try_from(data.len().clamp(1, 8)).expect("clamped")
+}

@@ -1,0 +1,8 @@
+//! How a guest is put into memory and started.
+
+pub mod elf;
+mod kernel;
+pub(crate) mod pvh;
+
+pub use kernel::Kernel;
+pub use pvh::{MAX_COMMAND_LINE, check_command_line};

@@ -1,0 +1,249 @@
+use std::{
+    ffi::OsString,
+    io::{self, Read},
+    os::{fd::AsFd, unix::process::ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use eclipse_devices::disk::{Mode, default_image};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{
+    Failure,
+    args::GuestArgs,
+    print,
+    run::{exit_value, micros, verdict},
+};
+use crate::{Death, Error, Outcome, Signals};
+
+/// QEMU's program.
+const QEMU: &str = "qemu-system-x86_64";
+
+/// How often QEMU is looked after.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How long QEMU may take to put the terminal in order before it is killed.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// So much of what QEMU says about itself is kept.
+const SAID: u64 = 4096;
+
+/// The guest, as for `run`.
+#[derive(Debug, Args)]
+pub(super) struct QemuArgs {
+    #[command(flatten)]
+    guest: GuestArgs,
+}
+
+pub(super) fn qemu(args: QemuArgs) -> Result<u8, Failure> {
+    let args = args.guest;
+    let signals = Signals::catch().map_err(Error::host("catch signals"))?;
+    args.open_kernel()?.check(args.memory)?;
+    drop(args.open_disk()?);
+    let files = Files::new(&args)?;
+
+    let began = Instant::now();
+    let mut qemu = Qemu::start(&args, &files)?;
+    let said = listen(&mut qemu.0)?;
+    let ended = qemu.watch(&args, &signals, began)?;
+    let said = said.join().unwrap_or_default();
+    let outcome = match ended {
+        Ended::Itself(status) => judge(status, &said)?,
+        Ended::ByUs(outcome) => outcome,
+    };
+    let took = began.elapsed();
+    drop((files, signals));
+
+    if args.json {
+        let object = json!({
+            "verdict": outcome.word(),
+            "detail": outcome.to_string(),
+            "exit_code": outcome.exit_code(),
+            "exit_value": exit_value(&outcome),
+            "wall_us": micros(took),
+        });
+        print::to_stdout(&format!("{object}\n"))?;
+    } else {
+        print::to_stdout(&verdict(&outcome))?;
+    }
+    Ok(outcome.exit_code())
+}
+
+/// Where QEMU finds the kernel and the disk.
+struct Files {
+    kernel: PathBuf,
+    disk: PathBuf,
+    /// Holds what this program carries, for as long as QEMU runs.
+    _directory: TempDir,
+}
+
+impl Files {
+    fn new(args: &GuestArgs) -> Result<Self, Error> {
+        let directory = tempfile::Builder::new()
+            .prefix("eclipse-vmm-")
+            .tempdir()
+            .map_err(Error::host("create a temporary directory"))?;
+        let put = |name: &str, bytes: &[u8]| {
+            let path = directory.path().join(name);
+            match std::fs::write(&path, bytes) {
+                Ok(()) => Ok(path),
+                Err(source) => Err(Error::Write { path, source }),
+            }
+        };
+        let kernel = match &args.kernel {
+            Some(path) => path.clone(),
+            None => put("kernel.elf", crate::image::IMAGE)?,
+        };
+        let disk = match &args.disk {
+            Some(spec) => spec.path().into(),
+            None => put("disk.img", &default_image())?,
+        };
+        Ok(Self { kernel, disk, _directory: directory })
+    }
+}
+
+fn command(args: &GuestArgs, files: &Files) -> Result<Command, Error> {
+    let mode = args.disk.as_ref().map_or(Mode::CopyOnWrite, |spec| spec.mode());
+    let mut command = Command::new(QEMU);
+    command
+        .args(["-M", "pc", "-accel", "tcg", "-nodefaults", "-display", "none", "-no-reboot"])
+        .args(["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
+        .args(["-m", &format!("{}M", args.memory >> 20)])
+        .arg("-kernel")
+        .arg(&files.kernel)
+        .args(["-append", &args.cmdline])
+        .arg("-drive")
+        .arg(drive(&files.disk, mode))
+        .args(["-device", "virtio-blk-pci,drive=d,addr=04.0,disable-legacy=on"])
+        .stderr(Stdio::piped());
+    if args.quiet {
+        command.stdout(Stdio::null());
+    } else if args.json {
+        let stderr = io::stderr().as_fd().try_clone_to_owned();
+        command.stdout(stderr.map_err(Error::host("share stderr with QEMU"))?);
+    }
+    Ok(command)
+}
+
+/// The disk in QEMU's words, where a comma in a name is written twice.
+fn drive(path: &Path, mode: Mode) -> OsString {
+    let mut drive = OsString::from(match mode {
+        Mode::CopyOnWrite => "if=none,id=d,format=raw,snapshot=on,file=",
+        Mode::Write => "if=none,id=d,format=raw,file=",
+        Mode::ReadOnly => "if=none,id=d,format=raw,readonly=on,file=",
+    });
+    // A name that QEMU could take for a protocol's, such as `nbd:`, is not one with a directory.
+    if path.is_relative() {
+        drive.push("./");
+    }
+    // Only UTF-8 comes from the command line and from the temporary directory of such a user.
+    drive.push(path.to_string_lossy().replace(',', ",,"));
+    drive
+}
+
+/// Collects what QEMU says about itself.
+fn listen(child: &mut Child) -> Result<JoinHandle<String>, Error> {
+    let stderr = child.stderr.take().expect("stderr is piped");
+    thread::Builder::new()
+        .name("qemu-stderr".into())
+        .spawn(move || {
+            let mut said = Vec::new();
+            let mut stderr = stderr;
+            // What is lost here is only the reason in a message.
+            let _ = stderr.by_ref().take(SAID).read_to_end(&mut said);
+            let _ = io::copy(&mut stderr, &mut io::sink());
+            String::from_utf8_lossy(&said).into_owned()
+        })
+        .map_err(Error::host("start a thread"))
+}
+
+/// A QEMU that runs, and is ended with this.
+struct Qemu(Child);
+
+/// How QEMU came to its end.
+enum Ended {
+    Itself(ExitStatus),
+    ByUs(Outcome),
+}
+
+impl Qemu {
+    fn start(args: &GuestArgs, files: &Files) -> Result<Self, Error> {
+        match command(args, files)?.spawn() {
+            Ok(child) => Ok(Self(child)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoQemu),
+            Err(error) => Err(Error::Qemu { why: error.to_string() }),
+        }
+    }
+
+    /// Waits until QEMU ends, or ends it.
+    fn watch(
+        &mut self,
+        args: &GuestArgs,
+        signals: &Signals,
+        began: Instant,
+    ) -> Result<Ended, Error> {
+        loop {
+            let status = self.0.try_wait().map_err(Error::host("wait for QEMU"))?;
+            // A signal from the terminal reaches QEMU too, and may end it first.
+            let outcome = match signals.take() {
+                Some(signal) => Outcome::Interrupted { signal },
+                None if status.is_none() && began.elapsed() >= args.timeout => {
+                    Outcome::Died(Death::Hang(args.timeout))
+                }
+                None => match status {
+                    Some(status) => return Ok(Ended::Itself(status)),
+                    None => {
+                        thread::sleep(LOOK);
+                        continue;
+                    }
+                },
+            };
+            self.end();
+            return Ok(Ended::ByUs(outcome));
+        }
+    }
+
+    /// Ends QEMU, kindly at first: it may have changed the terminal.
+    fn end(&mut self) {
+        let asked = Instant::now();
+        // What cannot be waited for is gone.
+        while let Ok(None) = self.0.try_wait() {
+            if asked.elapsed() >= GRACE {
+                let _ = self.0.kill();
+            } else if let Ok(pid) = libc::pid_t::try_from(self.0.id()) {
+                // SAFETY: `kill` touches no memory, and the number is the child's own until it
+                // has been waited for.
+                unsafe { libc::kill(pid, libc::SIGTERM) };
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What became of the guest, by QEMU's end: `isa-debug-exit` makes it `value << 1 | 1`.
+fn judge(status: ExitStatus, said: &str) -> Result<Outcome, Error> {
+    let why = || said.lines().next_back().unwrap_or("it says nothing").to_owned();
+    match status.code() {
+        None => {
+            let signal = status.signal().unwrap_or_default();
+            Err(Error::Qemu { why: format!("it was ended by signal {signal}") })
+        }
+        // With `-no-reboot` this is how a triple fault ends too; QEMU does not tell them apart.
+        Some(0) => Ok(Outcome::Died(Death::Reset)),
+        // The exit value 0 looks the same, but then QEMU has nothing to say.
+        Some(1) if !said.trim().is_empty() => Err(Error::Qemu { why: why() }),
+        Some(code) if code & 1 == 1 => Ok(Outcome::of_exit(u8::try_from(code >> 1).unwrap_or(0))),
+        Some(code) => Err(Error::Qemu { why: format!("exit code {code}: {}", why()) }),
+    }
+}

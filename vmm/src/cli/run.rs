@@ -1,0 +1,134 @@
+use std::{
+    fs::File,
+    io,
+    os::fd::AsFd,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use eclipse_devices::Preset;
+use eclipse_trace::{Recorder, jsonl::About};
+use serde_json::json;
+
+use super::{Failure, args::GuestArgs, console::Live, print, table::table, trace_file::TraceFile};
+use crate::{Config, Console, Error, Machine, Outcome, Run, RunOptions, Signals};
+
+/// How many entries are kept for a post-mortem, at least; a transcript has them all.
+const KEPT: usize = 4096;
+
+/// The guest, the machine, and what to keep of the run.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    guest: GuestArgs,
+    /// The machine's devices; there is: modern
+    #[arg(long, value_name = "NAME", default_value = "modern")]
+    preset: Preset,
+    /// Write the transcript to this file, for `show`
+    #[arg(long, value_name = "FILE.jsonl")]
+    trace: Option<PathBuf>,
+    /// KVM's device
+    #[arg(long, value_name = "PATH", default_value = "/dev/kvm")]
+    kvm: PathBuf,
+}
+
+pub(super) fn run(args: RunArgs, began: Instant) -> Result<u8, Failure> {
+    let signals = Signals::catch().map_err(Error::host("catch signals"))?;
+    let about = About { preset: args.preset.to_string(), cmdline: args.guest.cmdline.clone() };
+    let machine = Machine::new(Config {
+        kernel: args.guest.open_kernel()?,
+        disk: args.guest.open_disk()?,
+        memory: args.guest.memory,
+        cmdline: about.cmdline.clone(),
+        preset: args.preset,
+        kvm: args.kvm,
+    })?;
+    let trace = args.trace.as_deref().map(|path| TraceFile::new(path, &about)).transpose()?;
+    let options = RunOptions {
+        timeout: args.guest.timeout,
+        console: console(&args.guest)?,
+        input: io::stdin().as_fd().try_clone_to_owned().ok().map(File::from),
+        signals: Some(&signals),
+        recorder: Recorder::keeping_last(KEPT, trace.as_ref().map(TraceFile::sink)),
+    };
+    let mut run = machine.run(options)?;
+    run.recorder.finish();
+    if let Some(trace) = trace {
+        trace.finish(&run.outcome)?;
+    }
+    // From here on a signal may end the program: there is nothing half-written.
+    drop(signals);
+    let startup = run.timing.began.map(|first| first - began);
+    report(&args.guest, args.trace.as_deref(), &run, startup.unwrap_or_default())?;
+    Ok(run.outcome.exit_code())
+}
+
+/// Where the guest's output goes while it runs.
+fn console(args: &GuestArgs) -> Result<Option<Box<dyn Console>>, Error> {
+    let live = match (args.quiet, args.json) {
+        (true, _) => return Ok(None),
+        (false, true) => Live::new(io::stderr()),
+        (false, false) => Live::new(io::stdout()),
+    };
+    Ok(Some(Box::new(live.map_err(Error::host("print what the guest prints"))?)))
+}
+
+fn report(
+    args: &GuestArgs,
+    trace: Option<&std::path::Path>,
+    run: &Run,
+    startup: Duration,
+) -> Result<(), Error> {
+    let post_mortem = run.post_mortem.as_ref().map(ToString::to_string);
+    let print = match run.outcome {
+        Outcome::Interrupted { .. } => print::to_stdout_if_read,
+        _ => print::to_stdout,
+    };
+    if args.json {
+        let timing = &run.timing;
+        let object = json!({
+            "verdict": run.outcome.word(),
+            "detail": run.outcome.to_string(),
+            "exit_code": run.outcome.exit_code(),
+            "exit_value": exit_value(&run.outcome),
+            "events": run.recorder.recorded(),
+            "summary": run.recorder.summary(),
+            "guest_us": micros(timing.guest),
+            "vmm_us": micros(timing.vmm),
+            "exits": timing.exits,
+            "median_access_ns": timing.median_access().map(|time| time.subsec_nanos()),
+            "startup_us": micros(startup),
+            "trace": trace.map(|path| path.display().to_string()),
+            "post_mortem": post_mortem,
+        });
+        return print(&format!("{object}\n"));
+    }
+    if !args.quiet {
+        if run.console.last().is_some_and(|&byte| byte != b'\n') {
+            print("\n")?;
+        }
+        print::to_stderr(&post_mortem.map(|text| format!("\n{text}")).unwrap_or_default());
+        print(&table(run.recorder.summary(), &run.timing))?;
+    }
+    print(&verdict(&run.outcome))
+}
+
+/// The last line of a run.
+pub(super) fn verdict(outcome: &Outcome) -> String {
+    format!("verdict: {outcome}\n")
+}
+
+/// The value at the debug exit, if the guest left through it.
+pub(super) fn exit_value(outcome: &Outcome) -> Option<u8> {
+    match outcome {
+        Outcome::Success => Some(Outcome::SUCCESS),
+        Outcome::Failure(value) => Some(*value),
+        Outcome::Died(_) | Outcome::Interrupted { .. } => None,
+    }
+}
+
+/// Whole microseconds, as programs like them.
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,64 @@
+use std::{
+    fs::File,
+    io::{self, BufReader, BufWriter, Write},
+    path::PathBuf,
+    slice,
+};
+
+use clap::{Args, CommandFactory, error::ErrorKind};
+use eclipse_trace::{Bdf, Entry, Filter, Kind, jsonl, text};
+
+use super::{Cli, Failure};
+use crate::Error;
+
+/// Which transcript, and what of it.
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// The transcript
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Only what this PCI function did or had done to its registers, such as 00:04.0
+    #[arg(long, value_name = "BDF")]
+    device: Option<Bdf>,
+    /// Only these kinds: config, port, mmio, refused, ring, buffer, request, interrupt,
+    /// violation, console
+    #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
+    kind: Vec<Kind>,
+    /// Nothing before this event
+    #[arg(long, value_name = "SEQ")]
+    from: Option<u64>,
+    /// Nothing after this event
+    #[arg(long, value_name = "SEQ")]
+    to: Option<u64>,
+}
+
+pub(super) fn show(args: ShowArgs) -> Result<u8, Failure> {
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from > to
+    {
+        let what = format!("--from {from} is after --to {to}; give them in order\n");
+        return Err(Failure::Usage(Cli::command().error(ErrorKind::ValueValidation, what)));
+    }
+    let path = &args.file;
+    let file = File::open(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(Error::NotAFile { path: path.into(), is: "a directory" }.into());
+    }
+    let recording = jsonl::read(BufReader::new(file))
+        .map_err(|why| Error::Transcript { path: path.into(), why })?;
+    let filter = Filter { device: args.device, kinds: args.kind, from: args.from, to: args.to };
+    match print(recording.entries.iter().filter(|entry| filter.admits(entry))) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::host("print the transcript")(error).into())
+        }
+        _ => Ok(0),
+    }
+}
+
+fn print<'a>(entries: impl Iterator<Item = &'a Entry>) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for entry in entries {
+        out.write_all(text::numbered(slice::from_ref(entry)).as_bytes())?;
+    }
+    out.flush()
+}

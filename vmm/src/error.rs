@@ -1,0 +1,179 @@
+//! What can keep the host from running a machine.
+
+use std::{io, path::PathBuf};
+
+use eclipse_devices::disk::OpenError;
+use eclipse_trace::jsonl;
+
+use crate::{boot::elf, memory::SizeError};
+
+/// Why a machine could not be built, or could not go on.
+///
+/// Only the host fails with an error: what a guest does wrong is an
+/// [`Outcome`](crate::Outcome). The text names the thing; the sources, joined
+/// by `: `, say why.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `/dev/kvm` does not exist.
+    #[error(
+        "{}: there is no KVM here; load the module kvm_intel or kvm_amd, or enable \
+         (nested) virtualization",
+        path.display()
+    )]
+    NoKvm {
+        /// The device that was looked for.
+        path: PathBuf,
+    },
+    /// `/dev/kvm` cannot be opened.
+    #[error(
+        "{}: cannot be opened; being in the group kvm usually gives the right to",
+        path.display()
+    )]
+    OpenKvm {
+        /// The device that was to be opened.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+    /// What was opened as `/dev/kvm` is something else.
+    #[error("{}: is not KVM's device; leave out --kvm to use /dev/kvm", path.display())]
+    NotKvm {
+        /// What was opened.
+        path: PathBuf,
+    },
+    /// This KVM is too old for the machine.
+    #[error("KVM here lacks {capability}; a newer Linux has it")]
+    Lacks {
+        /// The capability's name.
+        capability: &'static str,
+    },
+    /// A request to KVM failed.
+    #[error("KVM could not {what}")]
+    Kvm {
+        /// What was asked.
+        what: &'static str,
+        /// The answer.
+        source: io::Error,
+    },
+    /// RAM of this size is not possible.
+    #[error("memory")]
+    MemorySize(#[source] SizeError),
+    /// The host gave no address space for the guest's RAM.
+    #[error("{} MiB of memory cannot be reserved; ask for less", size >> 20)]
+    Memory {
+        /// Bytes.
+        size: u64,
+        /// The answer.
+        source: vm_memory::mmap::FromRangesError,
+    },
+    /// A file cannot be opened or read.
+    #[error("{}: cannot be read; name a readable file", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("{}: cannot be written; name a file in a writable directory", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+    /// Not a file with contents of its own.
+    #[error("{}: is {is}; name a file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is, with an article.
+        is: &'static str,
+    },
+    /// The kernel is not one that can be booted.
+    #[error("{name}: cannot be booted")]
+    Kernel {
+        /// The kernel's file.
+        name: String,
+        /// Why.
+        source: elf::ImageError,
+    },
+    /// The command line does not fit.
+    #[error("the command line has {len} bytes; {max} are possible, leave something out")]
+    CommandLineTooLong {
+        /// Bytes that it has.
+        len: usize,
+        /// Bytes that it may have.
+        max: usize,
+    },
+    /// The command line holds something that is not printable ASCII.
+    #[error("the command line holds {found:?}; write it in printable ASCII")]
+    CommandLineText {
+        /// The first such character.
+        found: char,
+    },
+    /// The disk cannot be used.
+    #[error(transparent)]
+    Disk(#[from] OpenError),
+    /// A transcript cannot be understood.
+    #[error("{} {why}{}", path.display(), way_out(why))]
+    Transcript {
+        /// The transcript's file.
+        path: PathBuf,
+        /// Why.
+        why: jsonl::ReadError,
+    },
+    /// The host could not watch the machine run.
+    #[error("the host could not {what}")]
+    Host {
+        /// What was tried.
+        what: &'static str,
+        /// The answer.
+        source: io::Error,
+    },
+    /// QEMU is not installed.
+    #[error(
+        "qemu-system-x86_64: not found on PATH; install the package qemu-system-x86 \
+         (Debian, Ubuntu) or qemu-system-x86-core (Fedora)"
+    )]
+    NoQemu,
+    /// QEMU did not run the guest.
+    #[error("qemu-system-x86_64: did not run the guest: {why}")]
+    Qemu {
+        /// What it said.
+        why: String,
+    },
+}
+
+impl Error {
+    /// Makes the error of a request to KVM: `.map_err(Error::kvm("create a vCPU"))`.
+    pub(crate) fn kvm(what: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> Self {
+        move |source| Error::Kvm { what, source: source.into() }
+    }
+
+    /// Makes the error of a request to the host's kernel.
+    pub(crate) fn host<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Error::Host { what, source: source.into() }
+    }
+
+    /// The error and its causes in one line.
+    pub fn sentence(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            text.push_str(": ");
+            text.push_str(&source.to_string());
+            cause = source.source();
+        }
+        text
+    }
+}
+
+/// What to do about a file that is no transcript, where the reason does not say it.
+fn way_out(why: &jsonl::ReadError) -> &'static str {
+    match why {
+        jsonl::ReadError::Truncated(_) => "",
+        jsonl::ReadError::Io(_) => "; name a readable file",
+        _ => "; `run --trace FILE` makes one",
+    }
+}

@@ -1,0 +1,223 @@
+//! The processor: its thread, its exits, and what ends it.
+
+use std::{
+    collections::VecDeque,
+    ptr::NonNull,
+    sync::{
+        Arc,
+        atomic::{Ordering, fence},
+    },
+    time::Instant,
+};
+
+use eclipse_devices::Space;
+use kvm_bindings::{
+    KVM_MP_STATE_HALTED, KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN, kvm_regs, kvm_run,
+    kvm_run__bindgen_ty_1__bindgen_ty_4, kvm_run__bindgen_ty_1__bindgen_ty_13, kvm_sregs,
+    kvm_sync_regs,
+};
+use kvm_ioctls::{VcpuExit, VcpuFd};
+
+use crate::{Death, Error, Outcome, Timing, board::Board, host_loop::Control};
+
+/// The processor with everything that its exits reach, alone on its thread.
+pub(crate) struct Cpu {
+    vcpu: VcpuFd,
+    pub board: Board,
+    pub control: Arc<Control>,
+    pub timing: Timing,
+    /// What the user typed and the serial port has no room for yet.
+    typed: VecDeque<u8>,
+    /// Whether `last_state` is kept up.
+    keeps_state: bool,
+    /// The registers at the last exit after which the guest was entered again.
+    last_state: Option<kvm_sync_regs>,
+}
+
+/// The registers of a processor that stopped.
+pub(crate) struct State {
+    pub regs: kvm_regs,
+    pub sregs: kvm_sregs,
+    /// Whether it sleeps in `hlt`.
+    pub halted: bool,
+    /// Whether this is how it was at the exit before it died, because KVM has lost what came after.
+    pub earlier: bool,
+}
+
+/// Why the processor stopped.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// The guest came to an end.
+    Guest(Outcome),
+    /// The host loop asked for it, and knows why.
+    Asked,
+}
+
+impl Cpu {
+    /// A processor that has not run yet.
+    pub fn new(vcpu: VcpuFd, board: Board, control: Arc<Control>, keeps_state: bool) -> Self {
+        Self {
+            vcpu,
+            board,
+            control,
+            timing: Timing::default(),
+            typed: VecDeque::new(),
+            keeps_state,
+            last_state: None,
+        }
+    }
+
+    /// Runs the guest until something ends it.
+    pub fn run(&mut self) -> Result<Halt, Error> {
+        let mut left = Instant::now();
+        self.timing.begin(left);
+        let mut accesses = 0;
+        loop {
+            let entered = Instant::now();
+            let before = accesses;
+            accesses = self.board.recorder.summary().accesses();
+            self.timing.vmm(entered - left, accesses != before);
+            if self.keeps_state && self.timing.exits != 0 {
+                self.last_state = Some(self.vcpu.sync_regs());
+            }
+            let halt = self.step(entered, &mut left)?;
+            if !self.typed.is_empty() {
+                self.type_on();
+            }
+            if let Some(error) = self.board.take_failure() {
+                return Err(error);
+            }
+            if let Some(halt) = halt {
+                self.timing.vmm(left.elapsed(), false);
+                return Ok(halt);
+            }
+        }
+    }
+
+    /// Enters the guest at `entered`, and does what it leaves for, at `left`.
+    fn step(&mut self, entered: Instant, left: &mut Instant) -> Result<Option<Halt>, Error> {
+        let exit = self.vcpu.run();
+        *left = Instant::now();
+        self.timing.guest(*left - entered);
+        Ok(match exit {
+            Ok(VcpuExit::MmioRead(address, data)) => self.board.load(Space::Memory, address, data),
+            Ok(VcpuExit::MmioWrite(address, data)) => {
+                self.board.store(Space::Memory, address, data)
+            }
+            Ok(VcpuExit::IoIn(port, data)) => {
+                let data = NonNull::from(data);
+                self.port_in(port, data)
+            }
+            Ok(VcpuExit::IoOut(port, data)) => {
+                let data = NonNull::from(data);
+                self.port_out(port, data)
+            }
+            Ok(VcpuExit::InternalError) => Some(self.internal_error()),
+            Ok(exit) => ending(&exit),
+            Err(error) => match error.errno() {
+                libc::EINTR => self.interrupted(),
+                libc::EAGAIN => None,
+                _ => return Err(Error::kvm("run the vCPU")(error)),
+            },
+        })
+    }
+
+    /// Completes the access that the guest was stopped in, so that the registers are those after
+    /// it; KVM cannot go on after a failure of its own.
+    pub fn settle(&mut self, death: &Death) {
+        if *death == Death::Reset {
+            self.vcpu.set_kvm_immediate_exit(1);
+            // It returns at once with EINTR; if not, the registers are those before the access.
+            let _ = self.vcpu.run();
+            self.vcpu.set_kvm_immediate_exit(0);
+        }
+    }
+
+    /// The registers of the processor after its end.
+    pub fn state(&self) -> Result<State, Error> {
+        let failed = "read the vCPU's registers";
+        let regs = self.vcpu.get_regs().map_err(Error::kvm(failed))?;
+        let sregs = self.vcpu.get_sregs().map_err(Error::kvm(failed))?;
+        // Where a reset leaves the processor (Intel SDM 3A, 9.1.4).
+        let reset = regs.rip == 0xFFF0 && sregs.cs.base == 0xFFFF_0000;
+        if let (true, Some(last)) = (reset, &self.last_state) {
+            return Ok(State { regs: last.regs, sregs: last.sregs, halted: false, earlier: true });
+        }
+        let mp_state = self.vcpu.get_mp_state();
+        let halted = mp_state.is_ok_and(|state| state.mp_state == KVM_MP_STATE_HALTED);
+        Ok(State { regs, sregs, halted, earlier: false })
+    }
+
+    /// A string instruction makes several accesses in one exit, each as wide as its element.
+    fn port_in(&mut self, port: u16, mut data: NonNull<[u8]>) -> Option<Halt> {
+        let width = usize::from(port_io(self.vcpu.get_kvm_run()).size.max(1));
+        // SAFETY: `data` lies behind `kvm_run` in the mapping that `self.vcpu` owns, and nothing
+        // else refers to it until the next KVM_RUN.
+        let data = unsafe { data.as_mut() };
+        data.chunks_mut(width)
+            .find_map(|element| self.board.load(Space::Port, port.into(), element))
+    }
+
+    fn port_out(&mut self, port: u16, data: NonNull<[u8]>) -> Option<Halt> {
+        let width = usize::from(port_io(self.vcpu.get_kvm_run()).size.max(1));
+        // SAFETY: as in `port_in`.
+        let data = unsafe { data.as_ref() };
+        data.chunks(width).find_map(|element| self.board.store(Space::Port, port.into(), element))
+    }
+
+    fn internal_error(&mut self) -> Halt {
+        let error = internal(self.vcpu.get_kvm_run());
+        let data = error.data.iter().take(error.ndata as usize).copied().collect();
+        Halt::Guest(Outcome::Died(Death::InternalError { suberror: error.suberror, data }))
+    }
+
+    /// A signal came, usually the host loop's: see what it wants.
+    fn interrupted(&mut self) -> Option<Halt> {
+        self.vcpu.set_kvm_immediate_exit(0);
+        // The host loop first says what it wants and then sets the flag that was just cleared:
+        // either its wish is seen below, or the flag is set again and KVM_RUN returns at once.
+        fence(Ordering::SeqCst);
+        if self.control.stopping() {
+            return Some(Halt::Asked);
+        }
+        self.typed.extend(self.control.take_input());
+        None
+    }
+
+    /// Gives the serial port as much of what was typed as it has room for.
+    fn type_on(&mut self) {
+        let taken = self.board.serial_input(self.typed.make_contiguous());
+        self.typed.drain(..taken);
+        if self.typed.is_empty() {
+            self.control.input_taken();
+        }
+    }
+}
+
+/// What a stop of the vCPU means that asks for no device.
+fn ending(exit: &VcpuExit<'_>) -> Option<Halt> {
+    let death = match exit {
+        // KVM polls for other work with these; there is none.
+        VcpuExit::Intr | VcpuExit::IrqWindowOpen => return None,
+        VcpuExit::Shutdown => Death::TripleFault,
+        VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_SHUTDOWN, _) => Death::Shutdown,
+        VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_RESET, _) => Death::Reset,
+        VcpuExit::FailEntry(reason, _) => Death::EntryFailed { reason: *reason },
+        VcpuExit::MemoryFault { gpa, .. } => {
+            Death::Unexpected(format!("memory fault at guest-physical address {gpa:#x}"))
+        }
+        VcpuExit::Unsupported(reason) => Death::Unexpected(format!("exit reason {reason}")),
+        other => Death::Unexpected(format!("{other:?}")),
+    };
+    Some(Halt::Guest(Outcome::Died(death)))
+}
+
+fn port_io(run: &kvm_run) -> kvm_run__bindgen_ty_1__bindgen_ty_4 {
+    // SAFETY: every variant of the union is plain integers, for which all bytes are valid.
+    unsafe { run.__bindgen_anon_1.io }
+}
+
+fn internal(run: &kvm_run) -> kvm_run__bindgen_ty_1__bindgen_ty_13 {
+    // SAFETY: as in `port_io`.
+    unsafe { run.__bindgen_anon_1.internal }
+}
