@@ -5,7 +5,7 @@
 //! [`Bare`] does to the block device exactly what a test says, right or wrong.
 //! [`kvm`] boots the image under the VMM.
 //! [`expected`] has the transcripts that both are held to, and
-//! [`slice`] cuts a transcript into the parts that a test is about.
+//! [`mod@slice`] cuts a transcript into the parts that a test is about.
 
 pub mod bare;
 pub mod expected;

@@ -1,9 +1,10 @@
 use eclipse_trace::register::{BlockCfg, CapabilityKind, CommonCfg, Structure};
-use eclipse_trace::{Access, Bdf, Event, Refusal, Register, Violation};
+use eclipse_trace::{Access, Bdf, Refusal, Register, Violation};
 
 use super::blk::Blk;
-use super::modern::{Isr, Modern, Status};
-use super::queue::SplitQueue;
+use super::device::{Notification, VirtioDevice};
+use super::modern::Common;
+use super::status::Isr;
 use crate::Host;
 use crate::pci::{BarKind, ConfigSpace, Function, Identity, Msix};
 use crate::platform::all_ones;
@@ -16,8 +17,8 @@ pub(crate) struct VirtioFunction {
     function: Bdf,
     config: ConfigSpace,
     msix: Msix,
-    transport: Modern,
-    blk: Blk,
+    common: Common,
+    device: VirtioDevice,
 }
 
 /// What lies at an offset of BAR 4.
@@ -80,9 +81,8 @@ impl VirtioFunction {
                     let body = Self::capability_body(cfg_type, part, extra);
                     config.with_capability(CapabilityKind::Virtio(cfg_type), &body).0
                 });
-        let queues = vec![SplitQueue::new(0, Blk::QUEUE_SIZE)];
-        let transport = Modern::new(blk.offered(), queues, msix.vectors());
-        Self { function, config, msix, transport, blk }
+        let device = VirtioDevice::new(blk, 1, Blk::QUEUE_SIZE, msix.vectors());
+        Self { function, config, msix, common: Common::default(), device }
     }
 
     /// `struct virtio_pci_cap` behind its ID and next pointer (VIRTIO 1.4, 4.1.4).
@@ -106,7 +106,7 @@ impl VirtioFunction {
             1 if inside == 0 => Place::None(Structure::Isr, Refusal::Width),
             1 => Place::None(Structure::Isr, Refusal::NoRegister),
             2 => match BlockCfg::decode(inside, width) {
-                Ok(register) => match self.blk.config(register) {
+                Ok(register) => match self.device.blk().config(register) {
                     Some(value) => Place::Block(register, value),
                     // The field does not exist without its feature (5.2.4).
                     None => Place::None(Structure::Block, Refusal::NoRegister),
@@ -125,7 +125,7 @@ impl VirtioFunction {
         let queue = (inside / multiplier) as u16;
         let refuse = |why| Place::None(Structure::Notify, why);
         match queue {
-            _ if queue >= self.transport.num_queues() => refuse(Refusal::NoRegister),
+            _ if queue >= self.device.num_queues() => refuse(Refusal::NoRegister),
             _ if !inside.is_multiple_of(multiplier) => refuse(Refusal::Unaligned),
             // 4.1.5.2.1: without NOTIFICATION_DATA it is a 16-bit write.
             _ if width != 2 => refuse(Refusal::Width),
@@ -136,79 +136,35 @@ impl VirtioFunction {
     fn store_common(&mut self, host: &mut Host<'_>, register: CommonCfg, width: u8, value: u64) {
         let halves = [Some(register), (width == 8).then(|| next_half(register)).flatten()];
         for (register, value) in halves.into_iter().flatten().zip([value, value >> 32]) {
-            if let Err(violation) = self.transport.store(register, value as u32) {
+            if let Err(violation) = self.common.store(&mut self.device, register, value as u32) {
                 host.violation(violation);
             }
         }
     }
 
     fn load_common(&self, register: CommonCfg, width: u8) -> u64 {
-        let low = u64::from(self.transport.load(register));
+        let low = u64::from(self.common.load(&self.device, register));
         match next_half(register).filter(|_| width == 8) {
-            Some(high) => u64::from(self.transport.load(high)) << 32 | low,
+            Some(high) => u64::from(self.common.load(&self.device, high)) << 32 | low,
             None => low,
         }
     }
 
-    /// The driver rang `queue`'s doorbell with `value`: everything that was made
-    /// available is carried out before the store is complete.
+    /// The driver rang `queue`'s doorbell with `value`.
     fn notify(&mut self, host: &mut Host<'_>, queue: u16, value: u16) {
-        let status = self.transport.status();
         if value != queue {
             host.violation(Violation::NotifyValue { queue, value });
         }
-        if !status.contains(Status::DRIVER_OK) {
-            // 2.1.2: no buffer is consumed before DRIVER_OK.
-            return host.violation(Violation::NotifyBeforeDriverOk(queue));
-        }
-        if status.contains(Status::NEEDS_RESET) {
-            return;
-        }
-        if let Err(violation) = self.work_off(host, queue) {
-            host.violation(violation);
-            self.need_reset(host);
+        if let Some(notification) = self.device.notify(host, queue) {
+            self.interrupt(host, notification);
         }
     }
 
-    fn work_off(&mut self, host: &mut Host<'_>, index: u16) -> Result<(), Violation> {
-        let queue = match self.transport.queue(index) {
-            Some(queue) if queue.enabled => queue,
-            _ => {
-                host.violation(Violation::NotifyDisabledQueue(index));
-                return Ok(());
-            }
-        };
-        // One look at the index: what is made available later rings again. So the
-        // work is bounded by the queue's size, whatever the requests write to RAM.
-        let count = queue.available(host)?;
-        for _ in 0..count {
-            let chain = queue.take(host)?;
-            let written = self.blk.carry_out(host, &chain)?;
-            queue.give_back(host, chain.head(), written)?;
-        }
-        if count == 0 || !queue.wants_interrupt(host)? {
-            return Ok(());
-        }
-        let vector = queue.vector;
-        self.interrupt(host, Isr::QUEUE, vector);
-        Ok(())
-    }
-
-    /// 2.1.2: a device that cannot go on says so, and if the driver has said
-    /// DRIVER_OK, notifies it of the change.
-    fn need_reset(&mut self, host: &mut Host<'_>) {
-        self.transport.set_needs_reset();
-        host.record(Event::NeedsReset);
-        if self.transport.status().contains(Status::DRIVER_OK) {
-            let vector = self.transport.config_vector();
-            self.interrupt(host, Isr::CONFIG, vector);
-        }
-    }
-
-    fn interrupt(&mut self, host: &mut Host<'_>, cause: Isr, vector: u16) {
+    fn interrupt(&mut self, host: &mut Host<'_>, notification: Notification) {
+        let Notification { cause, vector } = notification;
         // 4.1.4.5.1: a configuration change shows in the ISR status even with MSI-X.
         if cause == Isr::CONFIG || !self.msix.enabled(&self.config) {
-            self.transport.raise_isr(cause);
+            self.device.raise_isr(cause);
         }
         self.msix.raise(host, &self.config, vector);
     }
@@ -259,7 +215,7 @@ impl Function for VirtioFunction {
             Place::Common(register) => {
                 (Register::Common { function, register }, self.load_common(register, width))
             }
-            Place::Isr => (Register::Isr { function }, self.transport.take_isr().into()),
+            Place::Isr => (Register::Isr { function }, self.device.take_isr().into()),
             Place::Block(register, value) => (Register::Block { function, register }, value.into()),
             Place::Notify(_) => {
                 // A doorbell has nothing to load (4.1.4.4).
