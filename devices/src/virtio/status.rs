@@ -16,8 +16,7 @@ bitflags::bitflags! {
 
 impl Status {
     /// The steps of the initialisation in their order (VIRTIO 1.4, 3.1.1).
-    const STEPS: [Self; 4] =
-        [Self::ACKNOWLEDGE, Self::DRIVER, Self::FEATURES_OK, Self::DRIVER_OK];
+    const STEPS: [Self; 4] = [Self::ACKNOWLEDGE, Self::DRIVER, Self::FEATURES_OK, Self::DRIVER_OK];
 
     /// The same for a driver of the legacy interface, which has no FEATURES_OK (3.1.2).
     const LEGACY_STEPS: [Self; 3] = [Self::ACKNOWLEDGE, Self::DRIVER, Self::DRIVER_OK];
