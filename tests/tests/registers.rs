@@ -1,7 +1,9 @@
 //! Registers of the device side: what they answer, and what they refuse.
 
+use std::io;
+
 use eclipse_devices::Space;
-use eclipse_devices::disk::MemoryDisk;
+use eclipse_devices::disk::{Disk, MemoryDisk};
 use eclipse_tests::Bare;
 use expect_test::expect;
 
@@ -81,6 +83,20 @@ fn features_ok_is_not_kept_without_version_1_or_with_what_was_not_offered() {
 }
 
 #[test]
+fn driver_ok_does_not_come_without_features_ok() {
+    let bare = bare();
+    bare.common(0x14, 1, 0x01);
+    bare.common(0x14, 1, 0x03);
+    bare.common(0x14, 1, 0x0f);
+    assert_eq!(bare.load_common(0x14, 1), 0x03, "VERSION_1 was not accepted");
+    bare.accept_features();
+    for undefined in [0x10, 0x20] {
+        let transcript = bare.transcript_of(|| bare.common(0x14, 1, 0x0b | undefined));
+        assert!(transcript.contains("violation of VIRTIO 1.4, 3.1.1"), "{transcript}");
+    }
+}
+
+#[test]
 fn a_feature_window_beyond_the_bits_that_exist_is_zero() {
     let bare = bare();
     for window in [2, 3, u64::from(u32::MAX)] {
@@ -131,6 +147,65 @@ fn a_queue_is_programmed_between_features_ok_and_its_enabling() {
         bare.common(0x20, 4, 0x2000);
         bare.load_common(0x20, 4);
     }));
+}
+
+#[test]
+fn each_address_register_holds_its_own_half() {
+    let bare = bare();
+    bare.accept_features();
+    for (index, offset) in (0x20..0x38).step_by(4).enumerate() {
+        bare.common(offset, 4, 0x1111_1110 * (index as u64 + 1));
+    }
+    for (index, offset) in (0x20..0x38).step_by(4).enumerate() {
+        assert_eq!(bare.load_common(offset, 4), 0x1111_1110 * (index as u64 + 1), "{offset:#x}");
+    }
+}
+
+#[test]
+fn a_queue_is_not_enabled_with_any_area_misaligned_or_beyond_the_address_space() {
+    for (offset, area) in [(0x20, 8), (0x28, 1), (0x30, 2)] {
+        let bare = bare();
+        bare.accept_features();
+        bare.set_up_queue();
+        bare.common(offset, 4, 0x1_0000 + area);
+        bare.common(0x1c, 2, 1);
+        assert_eq!(bare.load_common(0x1c, 2), 0, "area at {offset:#x}");
+    }
+    for offset in [0x20, 0x28, 0x30] {
+        let bare = bare();
+        bare.accept_features();
+        bare.set_up_queue();
+        bare.common(offset, 4, 0xffff_fff0);
+        bare.common(offset + 4, 4, 0xffff_ffff);
+        let transcript = bare.transcript_of(|| bare.common(0x1c, 2, 1));
+        assert!(transcript.contains("are not all in guest RAM"), "{transcript}");
+        assert_eq!(bare.load_common(0x1c, 2), 0);
+    }
+    let bare = bare();
+    bare.accept_features();
+    let transcript = bare.transcript_of(|| bare.common(0x18, 2, 0));
+    assert!(transcript.contains("queue size 0 is no power of two"), "{transcript}");
+}
+
+#[test]
+fn a_reset_forgets_everything_that_the_driver_set() {
+    let bare = Bare::ready(MemoryDisk::counting(64));
+    // Without MSI-X, so that the ISR status has something to forget.
+    bare.config_store(0x42, 2, 0);
+    bare.header(4, 0);
+    bare.submit(&[(Bare::HEADER, 16, 1, 1), (Bare::STATUS, 1, 2, 0)]);
+    bare.common(0x00, 4, 1);
+    bare.common(0x08, 4, 1);
+    bare.common(0x14, 1, 0);
+    let registers = [(0x00, 4), (0x08, 4), (0x0c, 4), (0x14, 1), (0x16, 2), (0x1c, 2), (0x20, 4)];
+    for (offset, width) in registers {
+        assert_eq!(bare.load_common(offset, width), 0, "{offset:#x}");
+    }
+    assert_eq!(bare.load_common(0x10, 2), 0xffff, "config_msix_vector");
+    assert_eq!(bare.load_common(0x18, 2), 256, "queue_size is what is offered");
+    assert_eq!(bare.load_common(0x1a, 2), 0xffff, "queue_msix_vector");
+    assert_eq!(bare.load_common(0x28, 4) | bare.load_common(0x30, 4), 0);
+    assert_eq!(bare.load(Bare::ISR, 1), 0);
 }
 
 #[test]
@@ -236,42 +311,6 @@ fn a_64_bit_access_to_a_64_bit_field_is_two_halves_and_recorded_as_one() {
 }
 
 #[test]
-fn a_masked_vector_is_pending_and_sent_when_the_mask_is_lifted() {
-    let bare = Bare::ready(MemoryDisk::counting(64));
-    let entry = Bare::MSIX_TABLE + 16;
-    bare.store(entry + 12, 4, 1);
-    bare.header(4, 0);
-    bare.submit(&[(Bare::HEADER, 16, 1, 1), (Bare::STATUS, 1, 2, 0)]);
-    expect![[r#"
-        guest   00:04.0 msix pba+0 -> 00000002
-        guest   00:04.0 msix table[1].vector_control <- 00000000
-        00:04.0 msix 1: 00000041 to fee00000
-        guest   00:04.0 msix pba+0 -> 0000000000000000
-    "#]]
-    .assert_eq(&bare.transcript_of(|| {
-        bare.load(Bare::MSIX_PBA, 4);
-        bare.store(entry + 12, 4, 0);
-        bare.load(Bare::MSIX_PBA, 8);
-    }));
-
-    bare.config_store(0x42, 2, 0xc000);
-    let pending = bare.transcript_of(|| bare.make_available(0));
-    assert!(pending.ends_with("00:04.0 msix 1: pending, masked\n"), "{pending}");
-    let sent = bare.transcript_of(|| bare.config_store(0x42, 2, 0x8000));
-    assert!(sent.ends_with("00:04.0 msix 1: 00000041 to fee00000\n"), "{sent}");
-}
-
-#[test]
-fn an_msix_entry_takes_64_bit_accesses() {
-    let bare = bare();
-    bare.store(Bare::MSIX_TABLE, 8, 0x1_fee0_1003);
-    bare.store(Bare::MSIX_TABLE + 8, 8, 0xffff_ffff_0000_0055);
-    assert_eq!(bare.load(Bare::MSIX_TABLE, 4), 0xfee0_1000, "the low two bits are zero");
-    assert_eq!(bare.load(Bare::MSIX_TABLE + 4, 4), 1);
-    assert_eq!(bare.load(Bare::MSIX_TABLE + 8, 8), 0x1_0000_0055, "only the mask bit of control");
-}
-
-#[test]
 fn config_data_reaches_each_byte_of_the_doubleword_and_no_other() {
     let bare = bare();
     let load = |port, width| bare.machine.load(Space::Port, port, width);
@@ -295,6 +334,47 @@ fn config_data_reaches_each_byte_of_the_doubleword_and_no_other() {
         bare.machine.store(Space::Port, 0xcf8, 2, 0x8000);
         load(0xcf8, 4);
     }));
+}
+
+#[test]
+fn config_address_keeps_its_reserved_bits_zero_and_interrupt_line_is_scratch() {
+    let bare = bare();
+    bare.machine.store(Space::Port, 0xcf8, 4, 0xffff_ffff);
+    assert_eq!(bare.machine.load(Space::Port, 0xcf8, 4), 0x80ff_fffc);
+    bare.config_store(0x3c, 1, 0x5a);
+    assert_eq!(bare.config_load(0x3c, 1), 0x5a);
+}
+
+#[test]
+fn the_capacity_is_64_bits_wide() {
+    let bare = Bare::new(Sparse((5 << 32) + 7));
+    assert_eq!((bare.load(Bare::BLOCK, 4), bare.load(Bare::BLOCK + 4, 4)), (7, 5));
+}
+
+/// A disk of any size that holds nothing.
+struct Sparse(u64);
+
+impl Disk for Sparse {
+    fn sectors(&self) -> u64 {
+        self.0
+    }
+
+    fn read_only(&self) -> bool {
+        true
+    }
+
+    fn read(&mut self, _sector: u64, buffer: &mut [u8]) -> io::Result<()> {
+        buffer.fill(0);
+        Ok(())
+    }
+
+    fn write(&mut self, _sector: u64, _data: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]

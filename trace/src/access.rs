@@ -18,14 +18,14 @@ pub enum Space {
 pub enum Access {
     /// The value was fetched.
     Load {
-        /// Bytes: 1, 2, 4 or 8.
+        /// Bytes: 1 to 8.
         width: u8,
         /// What was answered, in the low `width` bytes.
         value: u64,
     },
     /// The value was put there.
     Store {
-        /// Bytes: 1, 2, 4 or 8.
+        /// Bytes: 1 to 8.
         width: u8,
         /// What was stored, in the low `width` bytes.
         value: u64,
@@ -33,7 +33,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// Bytes: 1, 2, 4 or 8.
+    /// Bytes: 1 to 8.
     pub const fn width(self) -> u8 {
         match self {
             Access::Load { width, .. } | Access::Store { width, .. } => width,

@@ -134,7 +134,8 @@ pub enum Event {
         /// Message data.
         data: u32,
     },
-    /// The device would have sent a message, but its vector is masked.
+    /// The device would have sent a message, but its vector is masked or the
+    /// function may not master the bus.
     MsixPending {
         /// Entry of the table, and pending bit.
         vector: u16,
@@ -221,14 +222,24 @@ pub enum RequestKind {
     Other(u32),
 }
 
+impl RequestKind {
+    /// The name; one for all types without.
+    pub const fn name(self) -> &'static str {
+        match self {
+            RequestKind::In => "in",
+            RequestKind::Out => "out",
+            RequestKind::Flush => "flush",
+            RequestKind::GetId => "get_id",
+            RequestKind::Other(_) => "other",
+        }
+    }
+}
+
 impl fmt::Display for RequestKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RequestKind::In => f.pad("in"),
-            RequestKind::Out => f.pad("out"),
-            RequestKind::Flush => f.pad("flush"),
-            RequestKind::GetId => f.pad("get_id"),
             RequestKind::Other(number) => write!(f, "type {number:#x}"),
+            kind => f.pad(kind.name()),
         }
     }
 }

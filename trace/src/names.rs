@@ -13,7 +13,7 @@ use crate::{Access, Bdf, Entry, Event, Register};
 pub(crate) struct Names {
     /// First address to length in bytes and name.
     areas: BTreeMap<u64, (u32, String)>,
-    /// Entries that stored one half of a named address, by sequence number.
+    /// Entries that stored a named address or half of one, by sequence number.
     halves: BTreeMap<u64, String>,
 }
 
@@ -27,14 +27,18 @@ impl Names {
             match entry.event {
                 Event::Register {
                     register: Register::Common { function, register },
-                    access: Access::Store { value, .. },
+                    access: Access::Store { width, value },
                 } => {
                     let addresses = queues.entry(function).or_default();
-                    names.take_store(addresses, entry.seq, register, value);
+                    names.take_store(addresses, entry.seq, register, width, value);
                 }
-                Event::Descriptor { addr, len, .. } if names.find(addr).is_none() => {
-                    names.areas.insert(addr, (len, format!("b{buffers}")));
-                    buffers += 1;
+                Event::Descriptor { addr, len, .. } => {
+                    if let Some((longest, _)) = names.areas.get_mut(&addr) {
+                        *longest = len.max(*longest);
+                    } else if names.find(addr).is_none() {
+                        names.areas.insert(addr, (len, format!("b{buffers}")));
+                        buffers += 1;
+                    }
                 }
                 _ => {}
             }
@@ -57,7 +61,14 @@ impl Names {
         self.halves.get(&seq).map(String::as_str)
     }
 
-    fn take_store(&mut self, queue: &mut Addresses, seq: u64, register: CommonCfg, value: u64) {
+    fn take_store(
+        &mut self,
+        queue: &mut Addresses,
+        seq: u64,
+        register: CommonCfg,
+        width: u8,
+        value: u64,
+    ) {
         let (area, high) = match register {
             CommonCfg::QueueSelect => {
                 queue.select = value;
@@ -72,6 +83,11 @@ impl Names {
             _ => return,
         };
         let name = format!("q{}.{}", queue.select, ["desc", "avail", "used"][area]);
+        if width == 8 {
+            self.halves.insert(seq, format!("{name}[63:0]"));
+            self.areas.insert(value, (1, name));
+            return;
+        }
         let bits = if high { "63:32" } else { "31:0" };
         self.halves.insert(seq, format!("{name}[{bits}]"));
         let [low_half, high_half] = queue.halves.entry((queue.select, area)).or_default();

@@ -87,7 +87,7 @@ impl fmt::Display for Line<'_> {
             Event::Msix { vector, address, data } => {
                 write!(f, "msix {vector}: {data:08x} to {address:x}")
             }
-            Event::MsixPending { vector } => write!(f, "msix {vector}: pending, masked"),
+            Event::MsixPending { vector } => write!(f, "msix {vector}: pending"),
             Event::NeedsReset => f.write_str("needs reset"),
             Event::Violation { violation } => {
                 write!(f, "violation of {}: {violation}", violation.clause())

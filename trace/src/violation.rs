@@ -67,7 +67,7 @@ pub enum Violation {
         /// What was stored.
         value: u16,
     },
-    /// VIRTIO 1.4, 4.1.4.3.2.
+    /// VIRTIO 1.4, 3.1.1: the queues that are used are set up before.
     #[error("queue {0} notified while not enabled")]
     NotifyDisabledQueue(u16),
     /// VIRTIO 1.4, 2.7.6.1: `idx` grows by the heads that were added.
@@ -132,11 +132,11 @@ impl Violation {
             Violation::Version1NotAccepted => "VIRTIO 1.4, 6.1",
             Violation::FeaturesAfterOk
             | Violation::QueueBeforeFeaturesOk(_)
-            | Violation::NotifyBeforeDriverOk(_) => "VIRTIO 1.4, 3.1.1",
+            | Violation::NotifyBeforeDriverOk(_)
+            | Violation::NotifyDisabledQueue(_) => "VIRTIO 1.4, 3.1.1",
             Violation::QueueChangedWhileEnabled(_)
             | Violation::QueueSize(_)
-            | Violation::QueueEnableValue(_)
-            | Violation::NotifyDisabledQueue(_) => "VIRTIO 1.4, 4.1.4.3.2",
+            | Violation::QueueEnableValue(_) => "VIRTIO 1.4, 4.1.4.3.2",
             Violation::NoSuchQueue(_) => "VIRTIO 1.4, 4.1.4.3",
             Violation::QueueAlignment(_) => "VIRTIO 1.4, 2.7.1",
             Violation::NoSuchVector(_) => "VIRTIO 1.4, 4.1.5.1.2.2",

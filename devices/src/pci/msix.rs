@@ -64,14 +64,15 @@ impl Msix {
         self.message_control(config) & Self::MESSAGE_ENABLE != 0
     }
 
-    /// Raises `vector`: sent now, or pending while it is masked. Without MSI-X,
-    /// and with `NO_VECTOR`, nothing happens.
+    /// Raises `vector`: sent now, or pending while it is masked or the function may
+    /// not master the bus, which a message needs as any memory write does. Without
+    /// MSI-X, and with `NO_VECTOR`, nothing happens.
     pub(crate) fn raise(&mut self, host: &mut Host<'_>, config: &ConfigSpace, vector: u16) {
         if !self.enabled(config) {
             return;
         }
         let Some(entry) = self.table.get(usize::from(vector)) else { return };
-        if self.masked(config, entry) {
+        if self.masked(config, entry) || !host.bus_master() {
             self.pending[usize::from(vector)] = true;
             host.record(Event::MsixPending { vector });
         } else {
@@ -79,8 +80,16 @@ impl Msix {
         }
     }
 
+    /// Forgets what is pending: a device that was reset has nothing to say (VIRTIO 1.4, 2.4.1).
+    pub(crate) fn forget(&mut self) {
+        self.pending.fill(false);
+    }
+
     /// Sends what became deliverable, after a mask may have been lifted.
     pub(crate) fn deliver(&mut self, host: &mut Host<'_>, config: &ConfigSpace) {
+        if !host.bus_master() {
+            return;
+        }
         for vector in 0..self.vectors() {
             let index = usize::from(vector);
             if self.pending[index]
@@ -160,9 +169,13 @@ impl Msix {
     /// Answers a load of pending bits.
     pub(crate) fn load_pending(&mut self, host: &mut Host<'_>, offset: u64, width: u8) -> u64 {
         let length = 8 * self.pending.len().div_ceil(64) as u64;
-        let aligned = matches!(width, 4 | 8) && offset.is_multiple_of(width.into());
-        if !aligned || offset + u64::from(width) > length {
-            let why = if aligned { Refusal::NoRegister } else { Refusal::Width };
+        let refusal = match width {
+            4 | 8 if !offset.is_multiple_of(width.into()) => Some(Refusal::Unaligned),
+            4 | 8 if offset + u64::from(width) > length => Some(Refusal::NoRegister),
+            4 | 8 => None,
+            _ => Some(Refusal::Width),
+        };
+        if let Some(why) = refusal {
             let access = Access::Load { width, value: all_ones(width) };
             host.refused(self.none(Structure::MsixPba, offset), access, why);
             return access.value();

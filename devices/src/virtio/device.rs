@@ -93,8 +93,9 @@ impl VirtioDevice {
         let negotiates = (new - self.status).contains(Status::FEATURES_OK);
         self.status = new;
         if negotiates && !self.accepted.contains(Features::VERSION_1) {
-            // 2.2.2: a subset that the device cannot work with leaves the bit clear.
-            self.status -= Status::FEATURES_OK;
+            // 2.2.2: a subset that the device cannot work with leaves the bit clear,
+            // and so what may only follow it.
+            self.status -= Status::FEATURES_OK | Status::DRIVER_OK;
             return Err(Violation::Version1NotAccepted);
         }
         Ok(())
@@ -151,6 +152,7 @@ impl VirtioDevice {
         if !queue.aligned() {
             return Err(Violation::QueueAlignment(index));
         }
+        queue.check_wrap()?;
         queue.enabled = true;
         Ok(())
     }
@@ -197,45 +199,64 @@ impl VirtioDevice {
 
     /// The driver rang `queue`'s doorbell: everything that was made available is
     /// carried out before the store is complete.
-    pub(crate) fn notify(&mut self, host: &mut Host<'_>, queue: u16) -> Option<Notification> {
+    pub(crate) fn notify(&mut self, host: &mut Host<'_>, queue: u16) -> Vec<Notification> {
         if !self.status.contains(Status::DRIVER_OK) {
             // 2.1.2: no buffer is consumed before DRIVER_OK.
             host.violation(Violation::NotifyBeforeDriverOk(queue));
-            return None;
+            return Vec::new();
         }
         if self.status.contains(Status::NEEDS_RESET) {
-            return None;
+            return Vec::new();
         }
         match self.work_off(host, queue) {
-            Ok(notification) => notification,
-            Err(violation) => {
+            Ok(given_back) => self.notification(host, queue, given_back),
+            Err((violation, given_back)) => {
+                // 2.7.7.2: what was given back before is notified all the same.
+                let earlier = self.notification(host, queue, given_back);
                 host.violation(violation);
-                self.need_reset(host)
+                earlier.into_iter().chain(self.need_reset(host)).collect()
             }
         }
     }
 
-    fn work_off(
-        &mut self,
-        host: &mut Host<'_>,
-        index: u16,
-    ) -> Result<Option<Notification>, Violation> {
+    /// Carries out what is available and says how many chains were given back;
+    /// where the queue cannot go on, also why.
+    fn work_off(&mut self, host: &mut Host<'_>, index: u16) -> Result<u16, (Violation, u16)> {
         let Some(queue) = self.queues.get_mut(usize::from(index)).filter(|q| q.enabled) else {
             host.violation(Violation::NotifyDisabledQueue(index));
-            return Ok(None);
+            return Ok(0);
         };
         // One look at the index: what is made available later rings again. So the
         // work is bounded by the queue's size, whatever the requests write to RAM.
-        let count = queue.available(host)?;
-        for _ in 0..count {
-            let chain = queue.take(host)?;
-            let written = self.blk.carry_out(host, &chain)?;
-            queue.give_back(host, chain.head(), written)?;
+        let count = queue.available(host).map_err(|violation| (violation, 0))?;
+        for done in 0..count {
+            queue
+                .take(host)
+                .and_then(|chain| {
+                    let written = self.blk.carry_out(host, &chain)?;
+                    queue.give_back(host, chain.head(), written)
+                })
+                .map_err(|violation| (violation, done))?;
         }
-        if count == 0 || !queue.wants_interrupt(host)? {
-            return Ok(None);
+        Ok(count)
+    }
+
+    /// The notification of `given_back` chains of a queue, if its driver wants one.
+    fn notification(
+        &mut self,
+        host: &mut Host<'_>,
+        index: u16,
+        given_back: u16,
+    ) -> Vec<Notification> {
+        let Some(queue) = self.queue(index).filter(|_| given_back > 0) else { return Vec::new() };
+        match queue.wants_interrupt(host) {
+            Ok(true) => vec![Notification { cause: Isr::QUEUE, vector: queue.vector }],
+            Ok(false) => Vec::new(),
+            Err(violation) => {
+                host.violation(violation);
+                self.need_reset(host).into_iter().collect()
+            }
         }
-        Ok(Some(Notification { cause: Isr::QUEUE, vector: queue.vector }))
     }
 
     /// 2.1.2: a device that cannot go on says so, and if the driver has said

@@ -137,8 +137,12 @@ impl VirtioFunction {
         let halves = [Some(register), (width == 8).then(|| next_half(register)).flatten()];
         for (register, value) in halves.into_iter().flatten().zip([value, value >> 32]) {
             if let Err(violation) = self.common.store(&mut self.device, register, value as u32) {
-                host.violation(violation);
+                // The other half would only break the same rule again.
+                return host.violation(violation);
             }
+        }
+        if register == CommonCfg::DeviceStatus && value == 0 {
+            self.msix.forget();
         }
     }
 
@@ -155,7 +159,7 @@ impl VirtioFunction {
         if value != queue {
             host.violation(Violation::NotifyValue { queue, value });
         }
-        if let Some(notification) = self.device.notify(host, queue) {
+        for notification in self.device.notify(host, queue) {
             self.interrupt(host, notification);
         }
     }

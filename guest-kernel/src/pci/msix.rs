@@ -95,7 +95,7 @@ impl<H: Hal> Table<H> {
         (self.window.len() / u64::from(ENTRY)) as u16
     }
 
-    /// Programs an entry, which is masked: reset leaves it so.
+    /// Programs an entry, while MSI-X is off or the entry is masked.
     pub fn program(&self, entry: u16, vector: Vector) {
         let base = entry * ENTRY;
         let low = vector.address as u32;
@@ -108,6 +108,11 @@ impl<H: Hal> Table<H> {
     /// Unmasks an entry.
     pub fn unmask(&self, entry: u16) {
         self.window.store(Register::<u32>::at(entry * ENTRY + 12), 0);
+    }
+
+    /// Turns MSI-X off, so that a later driver finds no entry live.
+    pub fn disable(&self) {
+        self.space.store(self.msix.capability.register(2), self.msix.control & !ENABLE);
     }
 
     /// Turns MSI-X on; entries that are masked stay so.

@@ -316,6 +316,7 @@ impl<H: Hal> Transport<H> {
     /// The reset is not confirmed: memory that the device knows must be kept.
     pub fn shut_down(&mut self) -> Result<(), Error> {
         let reset = self.reset();
+        self.table.disable();
         self.pci.disable_bus_master(&mut self.device);
         reset
     }

@@ -170,9 +170,9 @@ fn pieces(
             continue;
         }
         let here = (len - skip).min((length - start) as u64) as usize;
-        // A buffer that wraps around the address space is not in RAM either way.
-        let addr = descriptor.addr.wrapping_add(skip);
-        each(Piece { index: descriptor.index, addr, start, len: here })?;
+        let Descriptor { index, addr, len, .. } = *descriptor;
+        let addr = addr.checked_add(skip).ok_or(Violation::OutsideRam { addr, len })?;
+        each(Piece { index, addr, start, len: here })?;
         start += here;
         skip = 0;
     }

@@ -63,12 +63,28 @@ impl SplitQueue {
             && self.device.is_multiple_of(4)
     }
 
+    /// Checks that no area wraps around the end of the address space, so that
+    /// addresses inside of them need no check of their own.
+    ///
+    /// # Errors
+    /// One does, and so is not in RAM.
+    pub(crate) fn check_wrap(&self) -> Result<(), Violation> {
+        let size = u32::from(self.size);
+        // 2.7: with the two event fields, which are there in any case.
+        let areas =
+            [(self.desc, 16 * size), (self.driver, 6 + 2 * size), (self.device, 6 + 8 * size)];
+        match areas.into_iter().find(|(addr, len)| addr.checked_add(u64::from(*len)).is_none()) {
+            Some((addr, len)) => Err(Violation::OutsideRam { addr, len }),
+            None => Ok(()),
+        }
+    }
+
     /// How many chains the driver has made available and the device has not taken.
     ///
     /// # Errors
     /// More than the queue holds: the index went backwards or jumped (2.7.6.1).
     pub(crate) fn available(&mut self, host: &mut Host<'_>) -> Result<u16, Violation> {
-        let idx = host.read_ring(self.index, Ring::AvailIdx, self.driver.wrapping_add(2))?;
+        let idx = host.read_ring(self.index, Ring::AvailIdx, self.driver + 2)?;
         match idx.wrapping_sub(self.next_avail) {
             count if count <= self.size => Ok(count),
             _ => Err(Violation::AvailIdxJump { from: self.next_avail, to: idx }),
@@ -81,7 +97,7 @@ impl SplitQueue {
     /// The chain is malformed; how, says the violation. The queue cannot go on.
     pub(crate) fn take(&mut self, host: &mut Host<'_>) -> Result<Chain, Violation> {
         let slot = self.next_avail % self.size;
-        let at = self.driver.wrapping_add(4 + 2 * u64::from(slot));
+        let at = self.driver + 4 + 2 * u64::from(slot);
         let head = host.read_ring(self.index, Ring::AvailRing(slot), at)?;
         self.next_avail = self.next_avail.wrapping_add(1);
 
@@ -120,10 +136,10 @@ impl SplitQueue {
         len: u32,
     ) -> Result<(), Violation> {
         let slot = self.next_used % self.size;
-        let at = self.device.wrapping_add(4 + 8 * u64::from(slot));
+        let at = self.device + 4 + 8 * u64::from(slot);
         host.write_used(self.index, slot, at, head, len)?;
         self.next_used = self.next_used.wrapping_add(1);
-        let idx = self.device.wrapping_add(2);
+        let idx = self.device + 2;
         host.write_ring(self.index, Ring::UsedIdx, idx, self.next_used)
     }
 
