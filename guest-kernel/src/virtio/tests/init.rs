@@ -50,7 +50,7 @@ fn the_device_is_initialised_in_the_order_of_the_specification() {
     assert!(disk.config().flush);
     hal.machine().accesses.clear();
     disk.close().unwrap();
-    let end = ["common +14 <- 00", "common +14 -> 00", "config +04 <- 0402"];
+    let end = ["common +14 <- 00", "common +14 -> 00", "config +42 <- 0001", "config +04 <- 0402"];
     assert_eq!(hal.machine().accesses, end);
     assert_eq!(hal.machine().released.len(), 2, "rings and headers");
 }
@@ -63,7 +63,7 @@ fn a_device_that_does_not_reset_is_given_up_after_10000_loads() {
     hal.machine().accesses.clear();
     let error = disk.close().unwrap_err().to_string();
     assert_eq!(error, "the device does not reset: its status stays 0x0f");
-    assert_eq!(hal.machine().accesses.len(), 10_002);
+    assert_eq!(hal.machine().accesses.len(), 10_003);
     assert!(hal.machine().released.is_empty(), "the device may still write there");
     let log = "[VirtIO] 00:04.0 did not confirm its reset: its DMA memory is not released";
     assert_eq!(hal.machine().log.last().unwrap(), log);

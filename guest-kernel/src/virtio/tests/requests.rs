@@ -178,8 +178,13 @@ fn a_device_that_breaks_the_queue_is_reset_and_not_used_again() {
     for fault in [Fault::UsedId(1), Fault::UsedId(0x1_0000), Fault::UsedIndex(1)] {
         let (error, hal, mut disk) = read_from(fault);
         assert!(matches!(error, Some(Error::Queue(_))), "{fault:?}: {error:?}");
-        let accesses =
-            ["notify +00 <- 0000", "common +14 <- 00", "common +14 -> 00", "config +04 <- 0402"];
+        let accesses = [
+            "notify +00 <- 0000",
+            "common +14 <- 00",
+            "common +14 -> 00",
+            "config +42 <- 0001",
+            "config +04 <- 0402",
+        ];
         assert_eq!(hal.machine().accesses, accesses);
         assert_eq!(disk.read_sectors(0, &mut [0; 512]), Err(Error::Stopped));
         assert!(hal.machine().released.is_empty(), "memory goes with its owner");
@@ -197,6 +202,7 @@ fn a_completion_that_never_comes_is_a_time_out_then_a_reset() {
         "common +14 -> 0f",
         "common +14 <- 00",
         "common +14 -> 00",
+        "config +42 <- 0001",
         "config +04 <- 0402",
     ];
     assert_eq!(hal.machine().accesses, accesses);
