@@ -10,14 +10,20 @@
 
 #![forbid(unsafe_code)]
 
+mod ata;
+mod config;
 mod debug_exit;
 pub mod disk;
+pub mod fault;
 mod host;
 pub mod pci;
 mod platform;
+mod schedule;
 mod serial;
 pub mod virtio;
 
+pub use config::{BlockDevice, ConfigError, PlatformConfig, Preset};
 pub use eclipse_trace::Space;
 pub use host::{Host, Wires};
-pub use platform::{Platform, Preset, Stop};
+pub use platform::{Platform, Stop};
+pub use schedule::Completion;

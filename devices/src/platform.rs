@@ -1,57 +1,24 @@
-use std::fmt;
-use std::str::FromStr;
+use std::io;
 
-use eclipse_trace::{Access, Refusal, Register, Space};
+use eclipse_trace::{Access, Bdf, Event, Refusal, Register, Space};
 
+use crate::Host;
+use crate::ata::Ata;
+use crate::config::{ConfigError, PlatformConfig, Preset};
 use crate::debug_exit::DebugExit;
 use crate::disk::Disk;
+use crate::fault::{Action, Fault, Impossible, Injector};
 use crate::pci::PciBus;
+use crate::schedule::{Completion, Occasion};
 use crate::serial::Serial;
-use crate::{Host, virtio};
-
-/// A machine's set of devices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Preset {
-    /// Five functions of a PC, with a modern virtio block device at 00:04.0.
-    #[default]
-    Modern,
-}
-
-impl Preset {
-    /// Every preset.
-    pub const ALL: &'static [Preset] = &[Preset::Modern];
-
-    /// The name, as [`FromStr`] takes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Preset::Modern => "modern",
-        }
-    }
-}
-
-impl fmt::Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Preset {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.iter().copied().find(|preset| preset.name() == text).ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|preset| preset.name()).collect();
-            format!("there is no preset {text:?}; there are: {}", names.join(", "))
-        })
-    }
-}
+use crate::virtio::BlkConfig;
 
 /// How the guest asked to end the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// It left through the debug exit with this code.
     Exit(u8),
-    /// It pulsed the reset line through the keyboard controller.
+    /// It reset the machine, through the keyboard controller or the reset control register.
     Reset,
 }
 
@@ -60,25 +27,99 @@ pub struct Platform {
     pci: PciBus,
     serial: Serial,
     debug_exit: DebugExit,
+    /// The disk for programmed I/O, if there is one.
+    ata: Option<Ata>,
     reset: bool,
+    reset_control: u8,
+    completion: Completion,
+    faults: Option<Box<Injector>>,
 }
 
 impl Platform {
     /// The devices of `preset`, with `disk` behind the block device.
     pub fn new(preset: Preset, disk: Box<dyn Disk>) -> Self {
-        let pci = match preset {
-            Preset::Modern => virtio::modern_preset(disk),
+        Self::with(preset.config(disk)).expect("a preset can be put together")
+    }
+
+    /// The same, with a block device that says of itself what `block` says.
+    pub fn with_block(preset: Preset, disk: Box<dyn Disk>, block: BlkConfig) -> Self {
+        let mut config = preset.config(disk);
+        for device in &mut config.blocks {
+            device.blk = block.clone();
+        }
+        Self::with(config).expect("a preset can be put together")
+    }
+
+    /// The devices of `config`.
+    ///
+    /// # Errors
+    /// They cannot be like that.
+    pub fn with(config: PlatformConfig) -> Result<Self, ConfigError> {
+        let completion = config
+            .blocks
+            .iter()
+            .map(|block| block.completion)
+            .max_by_key(|completion| *completion != Completion::Immediate);
+        let mut config = config;
+        let ata = config.ata.take();
+        let mut platform = Self {
+            pci: config.build()?,
+            serial: Serial::new(),
+            debug_exit: DebugExit::default(),
+            ata: None,
+            reset: false,
+            reset_control: 0,
+            completion: completion.unwrap_or_default(),
+            faults: None,
         };
-        Self { pci, serial: Serial::new(), debug_exit: DebugExit::default(), reset: false }
+        if let Some(disk) = ata {
+            platform.attach_ata(disk);
+        }
+        Ok(platform)
+    }
+
+    /// Puts `disk` on the IDE controller, as the master of the primary channel.
+    pub fn attach_ata(&mut self, disk: Box<dyn Disk>) {
+        self.pci.switch_io_on(Ata::FUNCTION);
+        self.ata = Some(Ata::new(disk));
+    }
+
+    /// The drive, if `address` is one of its ports and the controller decodes ports
+    /// (COMMAND bit 0 of 00:01.1).
+    fn ata(&mut self, space: Space, address: u64) -> Option<&mut Ata> {
+        let claimed = space == Space::Port && Ata::claims(address);
+        let decoded = claimed && self.pci.decodes_io(Ata::FUNCTION);
+        self.ata.as_mut().filter(|_| decoded)
     }
 
     /// Answers a load of `width` bytes (1 to 8); the value is in the low bytes.
     ///
     /// What no device answers reads as all ones.
     pub fn load(&mut self, host: &mut Host<'_>, space: Space, address: u64, width: u8) -> u64 {
+        let Some(mut faults) = self.faults.take() else {
+            let value = self.answer(host, space, address, width);
+            self.exit(host);
+            return value;
+        };
+        self.enter(host, &mut faults);
+        let value = self.answer(&mut host.injecting(Some(&mut faults)), space, address, width);
+        let value = faults.answer().unwrap_or(value) & all_ones(width);
+        self.leave(host, faults);
+        value
+    }
+
+    fn answer(&mut self, host: &mut Host<'_>, space: Space, address: u64, width: u8) -> u64 {
+        if let Some(ata) = self.ata(space, address) {
+            return ata.load(host, address, width);
+        }
         match (space, address) {
             (Space::Port, SERIAL_FIRST..=SERIAL_LAST) if width == 1 => {
                 self.serial.load(host, (address - SERIAL_FIRST) as u8).into()
+            }
+            (Space::Port, RESET_CONTROL) if width == 1 => {
+                let value = self.reset_control.into();
+                host.accessed(Register::ResetControl, Access::Load { width, value });
+                value
             }
             (Space::Port, KEYBOARD_COMMAND) if width == 1 => {
                 // Both buffers empty: the controller takes the next command at once.
@@ -105,11 +146,39 @@ impl Platform {
         value: u64,
     ) {
         let value = value & all_ones(width);
+        let Some(mut faults) = self.faults.take() else {
+            self.carry_out(host, space, address, width, value);
+            return self.exit(host);
+        };
+        self.enter(host, &mut faults);
+        let mut injecting = host.injecting(Some(&mut faults));
+        self.carry_out(&mut injecting, space, address, width, value);
+        self.leave(host, faults);
+    }
+
+    fn carry_out(
+        &mut self,
+        host: &mut Host<'_>,
+        space: Space,
+        address: u64,
+        width: u8,
+        value: u64,
+    ) {
+        if let Some(ata) = self.ata(space, address) {
+            return ata.store(host, address, width, value);
+        }
         match (space, address) {
             (Space::Port, SERIAL_FIRST..=SERIAL_LAST) if width == 1 => {
                 self.serial.store(host, (address - SERIAL_FIRST) as u8, value as u8);
             }
             (Space::Port, DEBUG_EXIT) => self.debug_exit.store(host, width, value),
+            (Space::Port, RESET_CONTROL) if width == 1 => {
+                host.accessed(Register::ResetControl, Access::Store { width, value });
+                // A rising bit 2 resets, bit 1 says how hard.
+                let rises = value as u8 & !self.reset_control;
+                self.reset |= rises & RESET_CONTROL_CPU != 0;
+                self.reset_control = value as u8 & RESET_CONTROL_WRITABLE;
+            }
             (Space::Port, KEYBOARD_COMMAND) if width == 1 => {
                 host.accessed(Register::KeyboardCommand, Access::Store { width, value });
                 self.reset |= value == KEYBOARD_PULSE_RESET;
@@ -121,6 +190,114 @@ impl Platform {
                 }
             }
         }
+    }
+
+    /// Puts a schedule of faults to work, in place of another one.
+    ///
+    /// # Errors
+    /// The number of the fault that can never strike, from 0, and why.
+    pub fn set_faults(
+        &mut self,
+        host: &mut Host<'_>,
+        schedule: Vec<Fault>,
+    ) -> Result<(), (usize, Impossible)> {
+        for (number, fault) in schedule.iter().enumerate() {
+            fault.check().map_err(|why| (number, why))?;
+        }
+        for (number, fault) in schedule.iter().enumerate() {
+            let Action::Edit(edit) = &fault.action else { continue };
+            let name = fault.name.clone().unwrap_or_else(|| number.to_string());
+            for effect in self.pci.edit(fault.device, edit) {
+                let event = Event::Fault { fault: name.as_str().into(), effect };
+                host.lend(fault.device, false).record(event);
+            }
+        }
+        self.faults = (!schedule.is_empty()).then(|| Box::new(Injector::new(schedule)));
+        Ok(())
+    }
+
+    /// An access begins during which faults may strike.
+    fn enter(&mut self, host: &mut Host<'_>, faults: &mut Injector) {
+        if let Some((faults, mut stage)) = host.injecting(Some(faults)).stage() {
+            faults.exit(&mut stage);
+        }
+        self.obey(host, faults);
+    }
+
+    /// It is over.
+    fn leave(&mut self, host: &mut Host<'_>, mut faults: Box<Injector>) {
+        self.obey(host, &mut faults);
+        self.pci.resume(&mut host.injecting(Some(&mut faults)), Occasion::Exit);
+        self.obey(host, &mut faults);
+        self.faults = Some(faults);
+    }
+
+    /// Has the functions do what faults want of them.
+    fn obey(&mut self, host: &mut Host<'_>, faults: &mut Injector) {
+        while let Some((function, command)) = faults.next_command() {
+            self.pci.obey(&mut host.injecting(Some(faults)), function, command);
+        }
+    }
+
+    /// An access is over.
+    fn exit(&mut self, host: &mut Host<'_>) {
+        if self.may_defer() {
+            self.pci.resume(host, Occasion::Exit);
+        }
+    }
+
+    /// Has every device complete its requests by `completion` from now on.
+    pub fn set_completion(&mut self, completion: Completion) {
+        self.completion = completion;
+        self.pci.set_completion(completion);
+    }
+
+    /// Whether a device may ever wait until the guest halts.
+    pub fn may_defer(&self) -> bool {
+        let minds = self.faults.as_ref().is_some_and(|faults| faults.minds_halts());
+        minds || self.completion != Completion::Immediate
+    }
+
+    fn waits_for_halt(&self) -> bool {
+        self.faults.as_ref().is_some_and(|faults| faults.waits_for_halt())
+    }
+
+    /// Whether a device took requests that it has not completed.
+    pub fn has_deferred(&self) -> bool {
+        self.waits_for_halt() || self.may_defer() && self.pci.defers()
+    }
+
+    /// The guest halted: what waits is completed. Returns whether there was anything.
+    pub fn idle(&mut self, host: &mut Host<'_>) -> bool {
+        let deferred = self.has_deferred();
+        let Some(mut faults) = self.faults.take() else {
+            if deferred {
+                self.pci.resume(host, Occasion::Halt);
+            }
+            return deferred;
+        };
+        if let Some((faults, mut stage)) = host.injecting(Some(&mut faults)).stage() {
+            faults.halt(&mut stage);
+        }
+        self.obey(host, &mut faults);
+        self.pci.resume(&mut host.injecting(Some(&mut faults)), Occasion::Halt);
+        self.obey(host, &mut faults);
+        self.faults = Some(faults);
+        deferred
+    }
+
+    /// Gives the disk of the block device `function` another size while it is in use;
+    /// its driver is notified (VIRTIO 1.4, 5.2.6.2).
+    ///
+    /// # Errors
+    /// There is no such device, or its disk cannot have that size.
+    pub fn set_capacity(
+        &mut self,
+        host: &mut Host<'_>,
+        function: Bdf,
+        sectors: u64,
+    ) -> io::Result<()> {
+        self.pci.set_capacity(host, function, sectors)
     }
 
     /// Whether and how the guest asked to end the run; to be looked at after each store.
@@ -143,6 +320,10 @@ impl Platform {
 const SERIAL_FIRST: u64 = Serial::PORT as u64;
 const SERIAL_LAST: u64 = SERIAL_FIRST + 7;
 const DEBUG_EXIT: u64 = DebugExit::PORT as u64;
+/// The reset control register of a PIIX3, which lies among the bytes of CONFIG_ADDRESS.
+const RESET_CONTROL: u64 = 0xcf9;
+const RESET_CONTROL_CPU: u8 = 1 << 2;
+const RESET_CONTROL_WRITABLE: u8 = 0x06;
 const KEYBOARD_COMMAND: u64 = 0x64;
 const KEYBOARD_PULSE_RESET: u64 = 0xfe;
 

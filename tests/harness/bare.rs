@@ -1,7 +1,9 @@
 //! A driver that does exactly what a test says, right or wrong.
 
-use eclipse_devices::disk::Disk;
-use eclipse_devices::{Preset, Space};
+use eclipse_devices::disk::{Disk, MemoryDisk};
+use eclipse_devices::pci::Placement;
+use eclipse_devices::virtio::{BlkConfig, Features, VirtioConfig};
+use eclipse_devices::{BlockDevice, PlatformConfig, Preset, Space};
 use eclipse_trace::Bdf;
 use vm_memory::{ByteValued, Bytes, GuestAddress};
 
@@ -58,26 +60,54 @@ impl Bare {
 
     /// A machine of the modern preset in which nothing was done yet.
     pub fn new(disk: impl Disk + 'static) -> Self {
-        Self { machine: Loopback::new(Preset::Modern, disk) }
+        Self::with_block(disk, BlkConfig::default())
+    }
+
+    /// The same, with a block device that says of itself what `block` says.
+    pub fn with_block(disk: impl Disk + 'static, block: BlkConfig) -> Self {
+        Self { machine: Loopback::with_block(Preset::Modern, disk, block) }
+    }
+
+    /// The same, with a device that presents itself as `virtio` says and has `queues` queues.
+    pub fn with_virtio(virtio: VirtioConfig, queues: u16) -> Self {
+        let mut block = BlockDevice::new(Box::new(MemoryDisk::counting(64)));
+        block.virtio = virtio;
+        block.blk.queues = queues;
+        if queues > 1 {
+            block.blk.features |= Features::MQ;
+        }
+        let placement = Placement::default();
+        let config = PlatformConfig { blocks: vec![block], placement, ata: None };
+        Self { machine: Loopback::with(config) }
     }
 
     /// The same with the device ready: bus master, features accepted, MSI-X with
     /// data 0x40 for configuration changes and 0x41 for queue 0, DRIVER_OK.
     pub fn ready(disk: impl Disk + 'static) -> Self {
         let bare = Self::new(disk);
-        bare.config_store(0x04, 2, 0x0406);
-        bare.accept_features();
-        bare.enable_msix();
-        bare.common(0x10, 2, 0);
-        bare.set_up_queue();
-        bare.common(0x1a, 2, 1);
-        bare.common(0x1c, 2, 1);
-        bare.common(0x14, 1, 0x0f);
+        bare.start(u64::MAX);
         bare
+    }
+
+    /// Makes the device ready, with those of the features accepted that it offers.
+    pub fn start(&self, features: u64) {
+        self.config_store(0x04, 2, 0x0406);
+        self.accept(features);
+        self.enable_msix();
+        self.common(0x10, 2, 0);
+        self.set_up_queue();
+        self.common(0x1a, 2, 1);
+        self.common(0x1c, 2, 1);
+        self.common(0x14, 1, 0x0f);
     }
 
     /// Reset, ACKNOWLEDGE, DRIVER, all that is offered, FEATURES_OK.
     pub fn accept_features(&self) {
+        self.accept(u64::MAX);
+    }
+
+    /// The same with no other features than these.
+    pub fn accept(&self, features: u64) {
         self.common(0x14, 1, 0);
         self.common(0x14, 1, 0x01);
         self.common(0x14, 1, 0x03);
@@ -85,7 +115,7 @@ impl Bare {
             self.common(0x00, 4, window);
             let offered = self.load_common(0x04, 4);
             self.common(0x08, 4, window);
-            self.common(0x0c, 4, offered);
+            self.common(0x0c, 4, offered & (features >> (32 * window)));
         }
         self.common(0x14, 1, 0x0b);
     }

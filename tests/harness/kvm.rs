@@ -1,5 +1,6 @@
 //! The bootable image under the VMM.
 
+use eclipse_devices::Preset;
 use eclipse_devices::disk::Disk;
 use eclipse_trace::Entry;
 use eclipse_vmm::{Config, Machine, Outcome, Run, RunOptions};
@@ -17,7 +18,11 @@ pub fn boot(cmdline: &str) -> Run {
 /// # Panics
 /// As [`boot`].
 pub fn boot_with_disk(cmdline: &str, disk: impl Disk + 'static) -> Run {
-    run(Config { cmdline: cmdline.into(), disk: Box::new(disk), ..Config::default() })
+    run(Config {
+        cmdline: cmdline.into(),
+        devices: Preset::default().config(Box::new(disk)),
+        ..Config::default()
+    })
 }
 
 /// What the guest of a successful boot did.

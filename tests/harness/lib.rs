@@ -2,16 +2,25 @@
 //!
 //! [`Loopback`] runs the guest's drivers in the test's own process, against the
 //! emulated devices and without KVM; it is quick, and any host tool works on it.
-//! [`Bare`] does to the block device exactly what a test says, right or wrong.
-//! [`kvm`] boots the image under the VMM.
+//! [`Bare`] does to the block device exactly what a test says, right or wrong, and
+//! [`rings`] has its queue with the features that a test wants.
+//! [`kvm`] boots the image under the VMM, and [`qtest`] has QEMU's devices to compare with
+//! ([`parallel`]); what both have in common with a loopback is a [`substrate`].
 //! [`expected`] has the transcripts that both are held to, and
 //! [`mod@slice`] cuts a transcript into the parts that a test is about.
 
+pub mod ata;
 pub mod bare;
 pub mod expected;
+pub mod fuzz;
 pub mod kvm;
 mod loopback;
+pub mod parallel;
+pub mod qtest;
+pub mod request;
+pub mod rings;
 pub mod slice;
+pub mod substrate;
 
 pub use bare::Bare;
 pub use loopback::Loopback;

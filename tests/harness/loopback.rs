@@ -3,14 +3,17 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::time::Duration;
 
 use eclipse_devices::disk::Disk;
-use eclipse_devices::{Host, Platform, Preset, Space, Wires};
+use eclipse_devices::fault::Fault;
+use eclipse_devices::virtio::BlkConfig;
+use eclipse_devices::{Completion, Host, Platform, PlatformConfig, Preset, Space, Stop, Wires};
 use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Vector, Word};
-use eclipse_trace::{Entry, Recorder, text};
+use eclipse_trace::{Bdf, Entry, Recorder, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 /// A machine without a processor: the emulated devices, RAM, and a record.
@@ -36,6 +39,8 @@ struct Machine {
 struct Raised {
     /// By message data.
     messages: BTreeMap<u32, u32>,
+    /// The level of each interrupt line that was ever driven.
+    lines: BTreeMap<u32, bool>,
     console: Vec<u8>,
 }
 
@@ -44,7 +49,9 @@ impl Wires for Raised {
         *self.messages.entry(data).or_default() += 1;
     }
 
-    fn line(&mut self, _gsi: u32, _level: bool) {}
+    fn line(&mut self, gsi: u32, level: bool) {
+        self.lines.insert(gsi, level);
+    }
 
     fn console(&mut self, bytes: &[u8]) {
         self.console.extend_from_slice(bytes);
@@ -90,17 +97,50 @@ impl Loopback {
 
     /// A machine with the devices of `preset`, and `disk` behind its block device.
     pub fn new(preset: Preset, disk: impl Disk + 'static) -> Self {
+        Self::with_block(preset, disk, BlkConfig::default())
+    }
+
+    /// The same, with a block device that says of itself what `block` says.
+    pub fn with_block(preset: Preset, disk: impl Disk + 'static, block: BlkConfig) -> Self {
+        let mut config = preset.config(Box::new(disk));
+        for device in &mut config.blocks {
+            device.blk = block.clone();
+        }
+        Self::with(config)
+    }
+
+    /// A machine with the devices of `config`.
+    ///
+    /// # Panics
+    /// They cannot be like that.
+    pub fn with(config: PlatformConfig) -> Self {
         let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), Self::RAM)])
             .expect("the host gives the guest its RAM");
         let machine = Machine {
             memory,
-            platform: Platform::new(preset, Box::new(disk)),
+            platform: Platform::with(config).unwrap_or_else(|error| panic!("{error}")),
             recorder: Recorder::new(),
             wires: Raised::default(),
             dma: DmaMap::default(),
             vectors: 0,
         };
         Self { machine: Rc::new(RefCell::new(machine)) }
+    }
+
+    /// Puts `disk` on the primary channel of the IDE controller.
+    pub fn attach_ata(&self, disk: impl Disk + 'static) {
+        self.machine.borrow_mut().platform.attach_ata(Box::new(disk));
+    }
+
+    /// Gives the disk of `function` another size while it is in use.
+    pub fn set_capacity(&self, function: Bdf, sectors: u64) -> io::Result<()> {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        platform.set_capacity(&mut Host::new(memory, wires, recorder), function, sectors)
+    }
+
+    /// Whether and how the test asked to end the run.
+    pub fn stop(&self) -> Option<Stop> {
+        self.machine.borrow().platform.stop()
     }
 
     /// Loads from a port or from device memory, `width` bytes wide.
@@ -113,6 +153,27 @@ impl Loopback {
     pub fn store(&self, space: Space, address: u64, width: u8, value: u64) {
         let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
         platform.store(&mut Host::new(memory, wires, recorder), space, address, width, value);
+    }
+
+    /// Has every device complete its requests by `completion` from now on.
+    pub fn complete_by(&self, completion: Completion) {
+        self.machine.borrow_mut().platform.set_completion(completion);
+    }
+
+    /// Puts a schedule of faults to work.
+    ///
+    /// # Panics
+    /// One of them can never strike.
+    pub fn inject(&self, faults: Vec<Fault>) {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        let injected = platform.set_faults(&mut Host::new(memory, wires, recorder), faults);
+        injected.unwrap_or_else(|(number, why)| panic!("fault {number}: {why}"));
+    }
+
+    /// The guest halts; whether a device completed something.
+    pub fn halt(&self) -> bool {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        platform.idle(&mut Host::new(memory, wires, recorder))
     }
 
     /// The machine's RAM.
@@ -145,6 +206,11 @@ impl Loopback {
             }
             _ => false,
         }
+    }
+
+    /// Whether interrupt line `gsi` is high.
+    pub fn line(&self, gsi: u32) -> bool {
+        self.machine.borrow().wires.lines.get(&gsi).copied().unwrap_or(false)
     }
 
     /// Bytes of DMA memory that are allocated now.
@@ -221,6 +287,10 @@ impl Hal for Loopback {
     /// Nothing else can happen while the driver waits, so an interrupt that has
     /// not come will not come.
     fn wait_for_interrupt(&self, vector: Vector, _limit: Duration) -> Result<(), HalError> {
+        if self.take_interrupt(vector.data) {
+            return Ok(());
+        }
+        self.halt();
         match self.take_interrupt(vector.data) {
             true => Ok(()),
             false => Err(HalError::TimedOut),

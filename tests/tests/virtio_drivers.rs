@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use std::ptr::NonNull;
 
 use eclipse_devices::disk::{Disk, MemoryDisk};
+use eclipse_devices::virtio::{BlkConfig, Features};
 use eclipse_devices::{Preset, Space};
 use eclipse_kernel::hal::{DmaMemory, Hal as _};
 use eclipse_tests::Loopback;
-use eclipse_trace::{Event, RequestKind};
+use eclipse_trace::{Event, RequestKind, Ring, Table};
 use virtio_drivers::device::blk::VirtIOBlk;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr, Result};
@@ -186,7 +187,14 @@ unsafe impl Hal for Ram {
 }
 
 fn start(disk: impl Disk + 'static) -> VirtIOBlk<Ram, Bus> {
-    let machine = Loopback::new(Preset::Modern, disk);
+    start_with(disk, Features::empty())
+}
+
+/// The same with `features` offered as well.
+fn start_with(disk: impl Disk + 'static, features: Features) -> VirtIOBlk<Ram, Bus> {
+    let default = BlkConfig::default();
+    let block = BlkConfig { features: default.features | features, ..default };
+    let machine = Loopback::with_block(Preset::Modern, disk, block);
     // Bus mastering, which the driver's own PCI code is not here to set.
     machine.store(Space::Port, 0xcf8, 4, 0x8000_2004);
     machine.store(Space::Port, 0xcfc, 2, 0x0006);
@@ -234,6 +242,38 @@ fn it_is_told_the_device_id_and_that_a_read_beyond_the_end_fails() {
     let length = blk.device_id(&mut id).expect("the device has an ID");
     assert_eq!(&id[..length], b"eclipse-vmm disk");
     assert!(blk.read_blocks(64, &mut [0; 512]).is_err());
+}
+
+#[test]
+fn it_puts_its_requests_into_tables_and_goes_by_the_events_where_both_are_offered() {
+    let offered = Features::INDIRECT_DESC | Features::EVENT_IDX;
+    let mut blk = start_with(MemoryDisk::counting(64), offered);
+    let pattern: [u8; 512] = std::array::from_fn(|i| (i * 7) as u8);
+    blk.write_blocks(63, &pattern).expect("the write succeeds");
+    let mut data = [0; 512];
+    blk.read_blocks(63, &mut data).expect("the read succeeds");
+    assert_eq!(data, pattern);
+
+    let entries = machine().entries();
+    let count = |what: fn(&Event) -> bool| entries.iter().filter(|e| what(&e.event)).count();
+    let indirect =
+        |event: &Event| matches!(event, Event::Descriptor { table: Table::Indirect, .. });
+    assert_eq!(count(indirect), 2 * 3, "header, data and status of two requests");
+    let ring = |event: &Event, field| matches!(event, Event::Ring { field: f, .. } if *f == field);
+    assert_eq!(entries.iter().filter(|e| ring(&e.event, Ring::UsedEvent)).count(), 2);
+    assert_eq!(entries.iter().filter(|e| ring(&e.event, Ring::AvailEvent)).count(), 2);
+    assert_eq!(count(|event| matches!(event, Event::Violation { .. })), 0);
+}
+
+#[test]
+fn it_goes_on_past_the_index_wrap_with_tables_and_events() {
+    let offered = Features::INDIRECT_DESC | Features::EVENT_IDX;
+    let mut blk = start_with(MemoryDisk::counting(4), offered);
+    for round in 0..66_000u64 {
+        let mut data = [0; 512];
+        blk.read_blocks((round % 4) as usize, &mut data).expect("the read succeeds");
+        assert_eq!(data[..8], (round % 4 * 64).to_le_bytes());
+    }
 }
 
 #[test]

@@ -86,6 +86,9 @@ pub enum Refusal {
     /// A store of a value that the register does not take, or not now.
     #[error("the register does not take this value now")]
     Value,
+    /// An access to a data register that moves no data now.
+    #[error("no data is transferred now")]
+    NoData,
     /// The address is in no function's decoded range.
     #[error("no device answers")]
     Unclaimed,

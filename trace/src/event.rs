@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, Bdf, Refusal, Register, Violation};
+use crate::{Access, Bdf, Effect, Pin, Refusal, Register, RequestKind, RequestStatus, Violation};
 
 /// Who did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub enum Event {
         /// Why.
         why: Refusal,
     },
-    /// The device read or wrote a 16-bit field of a split virtqueue (VIRTIO 1.4, 2.7).
+    /// The device read or wrote a 16-bit field of a virtqueue (VIRTIO 1.4, 2.7 and 2.8).
     Ring {
         /// Whose.
         queue: u16,
@@ -75,6 +75,9 @@ pub enum Event {
     Descriptor {
         /// Whose.
         queue: u16,
+        /// Which table it is in.
+        #[serde(default, skip_serializing_if = "Table::is_queue")]
+        table: Table,
         /// Which entry of the table.
         index: u16,
         /// Guest-physical address of the buffer.
@@ -86,10 +89,45 @@ pub enum Event {
         /// The next descriptor, where `flags` has NEXT.
         next: u16,
     },
+    /// The device read a descriptor of a packed virtqueue (VIRTIO 1.4, 2.8.13).
+    PackedDescriptor {
+        /// Whose.
+        queue: u16,
+        /// Whether it is in the ring or in an indirect table.
+        #[serde(default, skip_serializing_if = "Table::is_queue")]
+        table: Table,
+        /// Which slot of the ring, or entry of the table.
+        index: u16,
+        /// Guest-physical address of the buffer.
+        addr: u64,
+        /// Bytes.
+        len: u32,
+        /// Buffer ID; meant in the last descriptor of a list.
+        id: u16,
+        /// NEXT, WRITE, INDIRECT, AVAIL, USED.
+        flags: DescriptorFlags,
+    },
+    /// The device wrote a used descriptor into the ring of a packed virtqueue
+    /// (VIRTIO 1.4, 2.8.4).
+    PackedUsed {
+        /// Whose.
+        queue: u16,
+        /// Which slot of the ring.
+        slot: u16,
+        /// The ID of the buffer that is given back.
+        id: u16,
+        /// Bytes written to the buffer.
+        len: u32,
+        /// WRITE, AVAIL, USED.
+        flags: DescriptorFlags,
+    },
     /// The device read or wrote a buffer that a descriptor named.
     Buffer {
         /// Whose.
         queue: u16,
+        /// Where the descriptor is.
+        #[serde(default, skip_serializing_if = "Table::is_queue")]
+        table: Table,
         /// The descriptor.
         index: u16,
         /// Which way.
@@ -109,10 +147,24 @@ pub enum Event {
         request: RequestKind,
         /// First sector, of 512 bytes.
         sector: u64,
-        /// Bytes of data moved to or from the disk.
+        /// Bytes of data moved to or from the disk, or discarded, zeroed or erased on it.
         len: u32,
         /// The answer.
         status: RequestStatus,
+    },
+    /// The device read a segment of a discard, write-zeroes or secure-erase
+    /// request (VIRTIO 1.4, 5.2.6).
+    Segment {
+        /// Whose.
+        queue: u16,
+        /// Its place in the request's data.
+        index: u32,
+        /// First sector, of 512 bytes.
+        sector: u64,
+        /// Sectors.
+        sectors: u32,
+        /// Bit 0 is `unmap`, the others are reserved.
+        flags: u32,
     },
     /// The device wrote an element of the used ring (VIRTIO 1.4, 2.7.8).
     Used {
@@ -140,12 +192,36 @@ pub enum Event {
         /// Entry of the table, and pending bit.
         vector: u16,
     },
+    /// The device began or ceased to assert its interrupt pin (PCI 3.0, 2.2.6).
+    Intx {
+        /// Which.
+        pin: Pin,
+        /// The line of the interrupt controller that it is wired to, maybe with others.
+        gsi: u32,
+        /// Whether it is asserted now.
+        asserted: bool,
+    },
+    /// The device drives a line of the interrupt controller that no pin is wired to,
+    /// as the IDE controller does in compatibility mode.
+    Line {
+        /// Which.
+        gsi: u32,
+        /// Whether it is asserted now.
+        asserted: bool,
+    },
     /// The device met what it cannot recover from and set NEEDS_RESET (VIRTIO 1.4, 2.1.2).
     NeedsReset,
     /// The driver broke a rule; the device answered as the specification says.
     Violation {
         /// The rule, and what broke it.
         violation: Violation,
+    },
+    /// A fault of the schedule took effect.
+    Fault {
+        /// Which: its name, or its number in the schedule.
+        fault: Box<str>,
+        /// What it did.
+        effect: Effect,
     },
     /// The guest printed a line on the console.
     Console {
@@ -154,7 +230,7 @@ pub enum Event {
     },
 }
 
-/// A 16-bit field of a split virtqueue's rings.
+/// A 16-bit field of a virtqueue, apart from descriptors and used elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ring {
@@ -164,18 +240,70 @@ pub enum Ring {
     AvailIdx,
     /// A slot of the available ring.
     AvailRing(u16),
-    /// `idx` of the used ring (VIRTIO 1.4, 2.7.8).
+    /// `used_event` behind the available ring (VIRTIO 1.4, 2.7.7).
+    UsedEvent,
+    /// `flags` of the used ring (VIRTIO 1.4, 2.7.8).
+    UsedFlags,
+    /// `idx` of the used ring.
     UsedIdx,
+    /// `avail_event` behind the used ring (VIRTIO 1.4, 2.7.10).
+    AvailEvent,
+    /// `flags` of a descriptor in a packed ring, where the device only looked
+    /// whether it is available (VIRTIO 1.4, 2.8.2).
+    DescriptorFlags(u16),
+    /// `desc` of the driver event suppression structure: offset and wrap counter
+    /// (VIRTIO 1.4, 2.8.14).
+    DriverEventDesc,
+    /// `flags` of the driver event suppression structure.
+    DriverEventFlags,
+    /// `desc` of the device event suppression structure.
+    DeviceEventDesc,
+    /// `flags` of the device event suppression structure.
+    DeviceEventFlags,
 }
 
 impl fmt::Display for Ring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Ring::AvailFlags => f.write_str("avail.flags"),
-            Ring::AvailIdx => f.write_str("avail.idx"),
-            Ring::AvailRing(slot) => write!(f, "avail.ring[{slot}]"),
-            Ring::UsedIdx => f.write_str("used.idx"),
-        }
+        f.write_str(match self {
+            Ring::AvailFlags => "avail.flags",
+            Ring::AvailIdx => "avail.idx",
+            Ring::AvailRing(slot) => return write!(f, "avail.ring[{slot}]"),
+            Ring::UsedEvent => "avail.used_event",
+            Ring::UsedFlags => "used.flags",
+            Ring::UsedIdx => "used.idx",
+            Ring::AvailEvent => "used.avail_event",
+            Ring::DescriptorFlags(slot) => return write!(f, "desc[{slot}].flags"),
+            Ring::DriverEventDesc => "driver_event.desc",
+            Ring::DriverEventFlags => "driver_event.flags",
+            Ring::DeviceEventDesc => "device_event.desc",
+            Ring::DeviceEventFlags => "device_event.flags",
+        })
+    }
+}
+
+/// Which table a descriptor is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Table {
+    /// The queue's own: its descriptor table, or its ring if it is packed.
+    #[default]
+    Queue,
+    /// A table that an indirect descriptor names (VIRTIO 1.4, 2.7.5.3 and 2.8.7).
+    Indirect,
+}
+
+impl Table {
+    fn is_queue(&self) -> bool {
+        *self == Table::Queue
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Table::Queue => "desc",
+            Table::Indirect => "indirect",
+        })
     }
 }
 
@@ -189,7 +317,7 @@ pub enum Direction {
     Write,
 }
 
-/// The flags of a descriptor (VIRTIO 1.4, 2.7.5), undefined bits kept.
+/// The flags of a descriptor (VIRTIO 1.4, 2.7.5 and 2.8.1), undefined bits kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DescriptorFlags(pub u16);
@@ -202,67 +330,10 @@ bitflags::bitflags! {
         const WRITE = 2;
         /// The buffer is a table of descriptors.
         const INDIRECT = 4;
+        /// Packed only: differs from USED while the descriptor is available.
+        const AVAIL = 1 << 7;
+        /// Packed only: equals AVAIL once the descriptor is used.
+        const USED = 1 << 15;
         const _ = !0;
-    }
-}
-
-/// The type of a block request (VIRTIO 1.4, 5.2.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RequestKind {
-    /// `VIRTIO_BLK_T_IN`: read from the disk.
-    In,
-    /// `VIRTIO_BLK_T_OUT`: write to the disk.
-    Out,
-    /// `VIRTIO_BLK_T_FLUSH`.
-    Flush,
-    /// `VIRTIO_BLK_T_GET_ID`.
-    GetId,
-    /// Any other, by its number.
-    Other(u32),
-}
-
-impl RequestKind {
-    /// The name; one for all types without.
-    pub const fn name(self) -> &'static str {
-        match self {
-            RequestKind::In => "in",
-            RequestKind::Out => "out",
-            RequestKind::Flush => "flush",
-            RequestKind::GetId => "get_id",
-            RequestKind::Other(_) => "other",
-        }
-    }
-}
-
-impl fmt::Display for RequestKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RequestKind::Other(number) => write!(f, "type {number:#x}"),
-            kind => f.pad(kind.name()),
-        }
-    }
-}
-
-/// The status byte of a block request (VIRTIO 1.4, 5.2.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(u8)]
-pub enum RequestStatus {
-    /// `VIRTIO_BLK_S_OK`.
-    Ok = 0,
-    /// `VIRTIO_BLK_S_IOERR`.
-    IoErr = 1,
-    /// `VIRTIO_BLK_S_UNSUPP`.
-    Unsupp = 2,
-}
-
-impl fmt::Display for RequestStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            RequestStatus::Ok => "ok",
-            RequestStatus::IoErr => "ioerr",
-            RequestStatus::Unsupp => "unsupp",
-        })
     }
 }

@@ -23,6 +23,8 @@ pub enum Kind {
     Interrupt,
     /// Broken rules, and devices that gave up over them.
     Violation,
+    /// Effects of faults.
+    Fault,
     /// Console lines.
     Console,
 }
@@ -39,6 +41,7 @@ impl Kind {
         ("request", Kind::Request),
         ("interrupt", Kind::Interrupt),
         ("violation", Kind::Violation),
+        ("fault", Kind::Fault),
         ("console", Kind::Console),
     ];
 
@@ -47,13 +50,19 @@ impl Kind {
         match event {
             Event::Register { register, .. } => self == Self::of(register),
             Event::Refused { register, .. } => self == Kind::Refused || self == Self::of(register),
-            Event::Ring { .. } | Event::Descriptor { .. } | Event::Used { .. } => {
-                self == Kind::Ring
-            }
+            Event::Ring { .. }
+            | Event::Descriptor { .. }
+            | Event::PackedDescriptor { .. }
+            | Event::Used { .. }
+            | Event::PackedUsed { .. } => self == Kind::Ring,
             Event::Buffer { .. } => self == Kind::Buffer,
-            Event::Request { .. } => self == Kind::Request,
-            Event::Msix { .. } | Event::MsixPending { .. } => self == Kind::Interrupt,
+            Event::Request { .. } | Event::Segment { .. } => self == Kind::Request,
+            Event::Msix { .. }
+            | Event::MsixPending { .. }
+            | Event::Intx { .. }
+            | Event::Line { .. } => self == Kind::Interrupt,
             Event::Violation { .. } | Event::NeedsReset => self == Kind::Violation,
+            Event::Fault { .. } => self == Kind::Fault,
             Event::Console { .. } => self == Kind::Console,
         }
     }
@@ -63,8 +72,11 @@ impl Kind {
         match register {
             Register::Config { .. } => Kind::Config,
             Register::ConfigAddress
+            | Register::AtaData { .. }
+            | Register::Ata { .. }
             | Register::DebugExit
             | Register::KeyboardCommand
+            | Register::ResetControl
             | Register::Unclaimed { space: Space::Port, .. } => Kind::Port,
             _ => Kind::Mmio,
         }

@@ -56,6 +56,43 @@ impl fmt::Debug for Bdf {
     }
 }
 
+/// An interrupt pin of a function, as its Interrupt Pin register numbers it (PCI 3.0, 6.2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Pin {
+    /// INTA#.
+    A = 1,
+    /// INTB#.
+    B = 2,
+    /// INTC#.
+    C = 3,
+    /// INTD#.
+    D = 4,
+}
+
+impl Pin {
+    /// The pins in their order.
+    pub const ALL: [Self; 4] = [Self::A, Self::B, Self::C, Self::D];
+
+    /// The pin `steps` further on, A following on D.
+    pub fn rotated(self, steps: u8) -> Self {
+        Self::ALL[usize::from((self as u8 - 1).wrapping_add(steps) % 4)]
+    }
+}
+
+/// `inta` to `intd`.
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Pin::A => "inta",
+            Pin::B => "intb",
+            Pin::C => "intc",
+            Pin::D => "intd",
+        })
+    }
+}
+
 /// The text is not a function's address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a PCI function; write bus:device.function in hexadecimal, such as 00:04.0")]

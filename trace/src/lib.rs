@@ -13,23 +13,27 @@
 
 mod access;
 mod event;
+mod fault;
 mod filter;
 mod function;
 pub mod jsonl;
 mod names;
+mod packed_violation;
 mod recorder;
 pub mod register;
+mod request;
 mod summary;
 pub mod text;
 mod violation;
 
 pub use access::{Access, Refusal, Space};
-pub use event::{
-    Actor, DescriptorFlags, Direction, Entry, Event, RequestKind, RequestStatus, Ring,
-};
+pub use event::{Actor, DescriptorFlags, Direction, Entry, Event, Ring, Table};
+pub use fault::Effect;
 pub use filter::{Filter, Kind};
-pub use function::{Bdf, ParseBdfError};
+pub use function::{Bdf, ParseBdfError, Pin};
+pub use packed_violation::PackedViolation;
 pub use recorder::{Recorder, Sink};
 pub use register::Register;
+pub use request::{RequestKind, RequestStatus};
 pub use summary::Summary;
 pub use violation::Violation;

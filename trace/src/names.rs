@@ -1,14 +1,15 @@
 use std::collections::BTreeMap;
 
 use crate::register::CommonCfg;
-use crate::{Access, Bdf, Entry, Event, Register};
+use crate::{Access, Bdf, DescriptorFlags, Entry, Event, Register};
 
 /// Names for the guest memory that driver and device share.
 ///
 /// A guest that grows by a page places its buffers elsewhere, which is no change
 /// in what its driver does. So a transcript can name an address by what lies
 /// there: `q0.desc`, `q0.avail` and `q0.used` are a queue's three areas, and
-/// `b0`, `b1`, … are buffers in the order in which a device first met them.
+/// `b0`, `b1`, … are buffers in the order in which a device first met them, and
+/// `t0`, `t1`, … tables of indirect descriptors.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     /// First address to length in bytes and name.
@@ -22,7 +23,7 @@ impl Names {
     pub(crate) fn of(entries: &[Entry]) -> Self {
         let mut names = Self::default();
         let mut queues: BTreeMap<Bdf, Addresses> = BTreeMap::new();
-        let mut buffers = 0;
+        let (mut buffers, mut tables) = (0, 0);
         for entry in entries {
             match entry.event {
                 Event::Register {
@@ -32,13 +33,21 @@ impl Names {
                     let addresses = queues.entry(function).or_default();
                     names.take_store(addresses, entry.seq, register, width, value);
                 }
-                Event::Descriptor { addr, len, .. } => {
+                Event::Descriptor { addr, len, flags, .. }
+                | Event::PackedDescriptor { addr, len, flags, .. } => {
                     if let Some((longest, _)) = names.areas.get_mut(&addr) {
                         *longest = len.max(*longest);
-                    } else if names.find(addr).is_none() {
-                        names.areas.insert(addr, (len, format!("b{buffers}")));
-                        buffers += 1;
+                        continue;
                     }
+                    if names.find(addr).is_some() {
+                        continue;
+                    }
+                    let (letter, number) = match flags.contains(DescriptorFlags::INDIRECT) {
+                        true => ('t', &mut tables),
+                        false => ('b', &mut buffers),
+                    };
+                    names.areas.insert(addr, (len, format!("{letter}{number}")));
+                    *number += 1;
                 }
                 _ => {}
             }

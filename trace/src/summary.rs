@@ -28,10 +28,12 @@ pub struct Summary {
     pub bytes_in: u64,
     /// Bytes that requests moved from the guest to disks.
     pub bytes_out: u64,
-    /// MSI-X messages sent.
+    /// MSI-X messages sent, and interrupt pins asserted.
     pub interrupts: u64,
     /// Rules that the driver broke.
     pub violations: u64,
+    /// Effects of faults.
+    pub faults: u64,
     /// Lines on the console.
     pub console_lines: u64,
 }
@@ -51,22 +53,33 @@ impl Summary {
                 *self.kind(register) += 1;
                 self.refused += 1;
             }
-            Event::Ring { access: Access::Load { .. }, .. } | Event::Descriptor { .. } => {
-                self.ring_reads += 1;
+            Event::Ring { access: Access::Load { .. }, .. }
+            | Event::Descriptor { .. }
+            | Event::PackedDescriptor { .. } => self.ring_reads += 1,
+            Event::Ring { .. } | Event::Used { .. } | Event::PackedUsed { .. } => {
+                self.ring_writes += 1;
             }
-            Event::Ring { .. } | Event::Used { .. } => self.ring_writes += 1,
             Event::Request { request, len, status, .. } => {
                 *self.requests.entry(request.name()).or_default() += 1;
                 self.failed_requests += u64::from(*status != RequestStatus::Ok);
                 match request {
                     RequestKind::Out => self.bytes_out += u64::from(*len),
+                    RequestKind::Discard | RequestKind::WriteZeroes | RequestKind::SecureErase => {}
                     _ => self.bytes_in += u64::from(*len),
                 }
             }
-            Event::Msix { .. } => self.interrupts += 1,
+            Event::Msix { .. }
+            | Event::Intx { asserted: true, .. }
+            | Event::Line { asserted: true, .. } => self.interrupts += 1,
             Event::Violation { .. } => self.violations += 1,
+            Event::Fault { .. } => self.faults += 1,
             Event::Console { .. } => self.console_lines += 1,
-            Event::Buffer { .. } | Event::MsixPending { .. } | Event::NeedsReset => {}
+            Event::Buffer { .. }
+            | Event::Segment { .. }
+            | Event::MsixPending { .. }
+            | Event::Line { .. }
+            | Event::Intx { .. }
+            | Event::NeedsReset => {}
         }
     }
 

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write};
 
 use crate::names::Names;
-use crate::register::{ConfigHeader, Mechanism, Structure};
+use crate::register::{Mechanism, Structure};
 use crate::{DescriptorFlags, Direction, Entry, Event, Register, Space};
 
 /// The transcript with sequence numbers and addresses, as `show` prints it.
@@ -64,16 +64,34 @@ impl fmt::Display for Line<'_> {
                 write!(f, "{register} {access} refused: {why}")
             }
             Event::Ring { queue, field, access } => write!(f, "q{queue} {field} {access}"),
-            Event::Descriptor { queue, index, addr, len, flags, next } => {
-                write!(f, "q{queue} desc[{index}] -> {} len {len}", self.address(*addr))?;
+            Event::Descriptor { queue, table, index, addr, len, flags, next } => {
+                write!(f, "q{queue} {table}[{index}] -> {} len {len}", self.address(*addr))?;
                 write_flags(f, *flags, *next)
             }
-            Event::Buffer { queue, index, direction, addr, len } => {
+            Event::PackedDescriptor { queue, table, index, addr, len, id, flags } => {
+                let addr = self.address(*addr);
+                write!(f, "q{queue} {table}[{index}] -> {addr} len {len} id {id}")?;
+                write_packed_flags(f, *flags)
+            }
+            Event::PackedUsed { queue, slot, id, len, flags } => {
+                write!(f, "q{queue} desc[{slot}] <- id {id} len {len}")?;
+                write_packed_flags(f, *flags)
+            }
+            Event::Buffer { queue, table, index, direction, addr, len } => {
                 let verb = match direction {
                     Direction::Read => "read",
                     Direction::Write => "write",
                 };
-                write!(f, "q{queue} desc[{index}] {verb} {len} bytes at {}", self.address(*addr))
+                let addr = self.address(*addr);
+                write!(f, "q{queue} {table}[{index}] {verb} {len} bytes at {addr}")
+            }
+            Event::Segment { queue, index, sector, sectors, flags } => {
+                write!(f, "q{queue} segment {index}: {sectors} sectors at {sector}")?;
+                match flags {
+                    0 => Ok(()),
+                    1 => f.write_str(", unmap"),
+                    flags => write!(f, ", flags {flags:08x}"),
+                }
             }
             Event::Request { queue, head, request, sector, len, status } => {
                 write!(
@@ -87,11 +105,20 @@ impl fmt::Display for Line<'_> {
             Event::Msix { vector, address, data } => {
                 write!(f, "msix {vector}: {data:08x} to {address:x}")
             }
+            Event::Intx { pin, gsi, asserted } => {
+                let verb = if *asserted { "asserted" } else { "deasserted" };
+                write!(f, "{pin} {verb}, gsi {gsi}")
+            }
+            Event::Line { gsi, asserted } => {
+                let verb = if *asserted { "asserted" } else { "deasserted" };
+                write!(f, "irq {gsi} {verb}")
+            }
             Event::MsixPending { vector } => write!(f, "msix {vector}: pending"),
             Event::NeedsReset => f.write_str("needs reset"),
             Event::Violation { violation } => {
                 write!(f, "violation of {}: {violation}", violation.clause())
             }
+            Event::Fault { fault, effect } => write!(f, "fault {fault}: {effect}"),
             Event::Console { line } => write!(f, "console {}", line.escape_debug()),
         }
     }
@@ -115,25 +142,43 @@ fn write_flags(f: &mut fmt::Formatter<'_>, flags: DescriptorFlags, next: u16) ->
     Ok(())
 }
 
+fn write_packed_flags(f: &mut fmt::Formatter<'_>, flags: DescriptorFlags) -> fmt::Result {
+    let named = [
+        (DescriptorFlags::NEXT, " NEXT"),
+        (DescriptorFlags::WRITE, " WRITE"),
+        (DescriptorFlags::INDIRECT, " INDIRECT"),
+        (DescriptorFlags::AVAIL, " AVAIL"),
+        (DescriptorFlags::USED, " USED"),
+    ];
+    let mut rest = flags;
+    for (flag, name) in named {
+        if flags.contains(flag) {
+            f.write_str(name)?;
+        }
+        rest -= flag;
+    }
+    match rest.is_empty() {
+        true => Ok(()),
+        false => write!(f, " flags {:#06x}", flags.0),
+    }
+}
+
 impl fmt::Display for Register {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Register::ConfigAddress => f.write_str("config_address"),
-            Register::Config { function, mechanism, offset, capability } => {
+            Register::Config { function, mechanism, header, offset, capability } => {
                 let mechanism = match mechanism {
                     Mechanism::Cam => "config",
+                    Mechanism::Ecam => "ecam",
                 };
                 write!(f, "{function} {mechanism} ")?;
-                match (capability, ConfigHeader::containing(offset.into())) {
+                match (capability, header.register(offset)) {
                     (Some(capability), _) => {
                         write!(f, "{}.{}", capability.name(), capability.field(offset))
                     }
-                    (None, Some(register)) if register.offset() == offset => {
-                        f.write_str(register.name())
-                    }
-                    (None, Some(register)) => {
-                        write!(f, "{}+{}", register.name(), offset - register.offset())
-                    }
+                    (None, Some((name, start))) if start == offset => f.write_str(name),
+                    (None, Some((name, start))) => write!(f, "{name}+{}", offset - start),
                     (None, None) => write!(f, "+{offset:02x}"),
                 }
             }
@@ -145,11 +190,22 @@ impl fmt::Display for Register {
             Register::Block { function, register } => {
                 write!(f, "{function} block {}", register.name())
             }
+            Register::Legacy { function, register } => {
+                write!(f, "{function} legacy {}", register.name())
+            }
+            Register::LegacyConfig { function, offset } => {
+                write!(f, "{function} legacy config+{offset:02x}")
+            }
             Register::MsixTable { function, vector, register } => {
                 write!(f, "{function} msix table[{vector}].{}", register.name())
             }
             Register::MsixPba { function, offset } => write!(f, "{function} msix pba+{offset:x}"),
+            Register::AtaData { function } => write!(f, "{function} ata data"),
+            Register::Ata { function, register } => {
+                write!(f, "{function} ata {}", register.name())
+            }
             Register::DebugExit => f.write_str("debug_exit"),
+            Register::ResetControl => f.write_str("reset_control"),
             Register::KeyboardCommand => f.write_str("keyboard command"),
             Register::None { function, structure, offset } => {
                 let structure: &dyn fmt::Display = match structure {
@@ -158,6 +214,7 @@ impl fmt::Display for Register {
                     Structure::Notify => &"notify",
                     Structure::Isr => &"isr",
                     Structure::Block => &"block",
+                    Structure::Legacy => &"legacy",
                     Structure::MsixTable => &"msix table",
                     Structure::MsixPba => &"msix pba",
                 };

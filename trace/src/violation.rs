@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::PackedViolation;
+
 /// A rule of the specification that the driver broke, as the device saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +49,30 @@ pub enum Violation {
     /// VIRTIO 1.4, 4.1.4.3.2.
     #[error("{0} written to queue_enable")]
     QueueEnableValue(u16),
+    /// VIRTIO 1.4, 4.1.4.3.2 and 2.6.1: a queue is reset by a 1, while it is enabled,
+    /// and only with RING_RESET.
+    #[error("queue {0} cannot be reset so, or not now")]
+    QueueReset(u16),
+    /// VIRTIO 1.4, 4.1.3.1: an access is as wide as its register.
+    #[error("a register of {register} bytes accessed with {access}")]
+    AccessWidth {
+        /// Bytes of the register.
+        register: u8,
+        /// Bytes of the access.
+        access: u8,
+    },
+    /// VIRTIO 1.4, 4.1.4.9.2.
+    #[error(
+        "pci_cfg_data accessed while the window points at {len} bytes at {offset:#x} of BAR {bar}"
+    )]
+    ConfigWindow {
+        /// `cap.bar`.
+        bar: u8,
+        /// `cap.offset`.
+        offset: u32,
+        /// `cap.length`.
+        len: u32,
+    },
     /// VIRTIO 1.4, 2.7.1.
     #[error("queue {0} enabled with a misaligned area")]
     QueueAlignment(u16),
@@ -67,6 +93,14 @@ pub enum Violation {
         /// What was stored.
         value: u16,
     },
+    /// VIRTIO 1.4, 2.8.16 and 2.9: with NOTIFICATION_DATA, where the next chain will be.
+    #[error("queue {queue} notified with {next:#06x} as what is next, which it is not")]
+    NotifyNext {
+        /// Whose address was stored to.
+        queue: u16,
+        /// Offset and wrap counter, or available index.
+        next: u16,
+    },
     /// VIRTIO 1.4, 3.1.1: the queues that are used are set up before.
     #[error("queue {0} notified while not enabled")]
     NotifyDisabledQueue(u16),
@@ -78,6 +112,9 @@ pub enum Violation {
         /// What it sees.
         to: u16,
     },
+    /// VIRTIO 1.4, 2.7.13.1: a chain is put into free descriptors.
+    #[error("queue {0} has more chains outstanding than descriptors")]
+    TooManyChains(u16),
     /// VIRTIO 1.4, 2.7.5: an index is less than the queue size.
     #[error("descriptor {0} is outside the table")]
     DescriptorIndex(u16),
@@ -90,6 +127,40 @@ pub enum Violation {
     /// VIRTIO 1.4, 2.7.5.3.1.
     #[error("descriptor {0} is indirect, which was not negotiated")]
     IndirectNotNegotiated(u16),
+    /// VIRTIO 1.4, 2.7.5.3.1.
+    #[error("descriptor {0} is indirect and has a next one")]
+    IndirectWithNext(u16),
+    /// VIRTIO 1.4, 2.7.5.3.1.
+    #[error("entry {0} of an indirect table is indirect")]
+    NestedIndirect(u16),
+    /// VIRTIO 1.4, 2.7.5.3: a table is one or more descriptors.
+    #[error("an indirect table of {0} bytes")]
+    IndirectTableLength(u32),
+    /// VIRTIO 1.4, 2.7.5.3: `next` is an entry of the table.
+    #[error("entry {0} is outside its indirect table")]
+    IndirectIndex(u16),
+    /// VIRTIO 1.4, 2.7.5.2: with IN_ORDER a chain goes on at the next entry.
+    #[error("with IN_ORDER, descriptor {index} goes on at {next}")]
+    InOrderNext {
+        /// The descriptor.
+        index: u16,
+        /// Its `next`.
+        next: u16,
+    },
+    /// VIRTIO 1.4, 2.7.5.3.1: with IN_ORDER an indirect table is sequential.
+    #[error("with IN_ORDER, entry {index} of an indirect table goes on at {next}")]
+    InOrderIndirectNext {
+        /// The entry.
+        index: u16,
+        /// Its `next`.
+        next: u16,
+    },
+    /// VIRTIO 1.4, 2.7.7.1: without EVENT_IDX it is 0 or 1.
+    #[error("avail.flags is {0:#06x}")]
+    AvailFlags(u16),
+    /// A rule of packed virtqueues.
+    #[error(transparent)]
+    Packed(#[from] PackedViolation),
     /// VIRTIO 1.4, 5.2.6: the header is 16 bytes.
     #[error("the request at head {0} has no whole header")]
     HeaderTooShort(u16),
@@ -118,6 +189,78 @@ pub enum Violation {
     /// VIRTIO 1.4, 5.2.6.1: the device offered RO.
     #[error("write to a read-only device")]
     WriteToReadOnly,
+    /// VIRTIO 1.4, 5.2.6.1.
+    #[error("flush with {0} bytes of data")]
+    FlushWithData(u32),
+    /// VIRTIO 1.4, 5.2.6: a type's data is for the driver or for the device to fill, not both.
+    #[error("{len} bytes of data that a request of type {kind} has no use for")]
+    DataDirection {
+        /// The request's type.
+        kind: u32,
+        /// Bytes in the direction that the type does not have.
+        len: u32,
+    },
+    /// VIRTIO 1.4, 5.2.3: the feature makes the request possible.
+    #[error("request of type {0}, whose feature was not negotiated")]
+    RequestNotNegotiated(u32),
+    /// VIRTIO 1.4, 5.2.3: `size_max` and SIZE_MAX.
+    #[error("a data buffer of {len} bytes, where size_max is {limit}")]
+    SizeMaxExceeded {
+        /// Bytes.
+        len: u32,
+        /// `size_max`.
+        limit: u32,
+    },
+    /// VIRTIO 1.4, 5.2.3: `seg_max` and SEG_MAX.
+    #[error("{count} data buffers, where seg_max is {limit}")]
+    SegMaxExceeded {
+        /// Data buffers of the request.
+        count: u32,
+        /// `seg_max`.
+        limit: u32,
+    },
+    /// VIRTIO 1.4, 5.2.6.1: no more segments than the configuration says.
+    #[error("{count} segments in a request of type {kind}, where the most is {limit}")]
+    TooManySegments {
+        /// The request's type.
+        kind: u32,
+        /// Segments.
+        count: u32,
+        /// The configuration's limit.
+        limit: u32,
+    },
+    /// VIRTIO 1.4, 5.2.3: a segment is no longer than the configuration says.
+    #[error(
+        "a segment of {sectors} sectors in a request of type {kind}, where the most is {limit}"
+    )]
+    SegmentTooLong {
+        /// The request's type.
+        kind: u32,
+        /// Sectors.
+        sectors: u32,
+        /// The configuration's limit.
+        limit: u32,
+    },
+    /// VIRTIO 1.4, 5.2.6.1: only a write-zeroes request has a flag, `unmap`.
+    #[error("segment flags {flags:#010x} in a request of type {kind}")]
+    SegmentFlags {
+        /// The request's type.
+        kind: u32,
+        /// All flags of the segment.
+        flags: u32,
+    },
+    /// VIRTIO 1.4, 5.2.5.1.
+    #[error("writeback read before FEATURES_OK")]
+    WritebackReadEarly,
+    /// VIRTIO 1.4, 3.1.1: until FEATURES_OK the configuration may be read and not written.
+    #[error("device configuration written before FEATURES_OK")]
+    ConfigBeforeFeaturesOk,
+    /// VIRTIO 1.4, 5.2.6.1: the driver may switch if CONFIG_WCE was negotiated.
+    #[error("writeback written without CONFIG_WCE")]
+    WritebackNotNegotiated,
+    /// VIRTIO 1.4, 5.2.6.1: 0 is write-through, 1 is write-back.
+    #[error("{0} written to writeback")]
+    WritebackValue(u8),
 }
 
 impl Violation {
@@ -136,21 +279,47 @@ impl Violation {
             | Violation::NotifyDisabledQueue(_) => "VIRTIO 1.4, 3.1.1",
             Violation::QueueChangedWhileEnabled(_)
             | Violation::QueueSize(_)
-            | Violation::QueueEnableValue(_) => "VIRTIO 1.4, 4.1.4.3.2",
+            | Violation::QueueEnableValue(_)
+            | Violation::QueueReset(_) => "VIRTIO 1.4, 4.1.4.3.2",
+            Violation::AccessWidth { .. } => "VIRTIO 1.4, 4.1.3.1",
+            Violation::ConfigWindow { .. } => "VIRTIO 1.4, 4.1.4.9.2",
             Violation::NoSuchQueue(_) => "VIRTIO 1.4, 4.1.4.3",
             Violation::QueueAlignment(_) => "VIRTIO 1.4, 2.7.1",
             Violation::NoSuchVector(_) => "VIRTIO 1.4, 4.1.5.1.2.2",
+            Violation::NotifyNext { .. } => "VIRTIO 1.4, 2.8.16",
             Violation::NotifyValue { .. } => "VIRTIO 1.4, 4.1.5.2.1",
             Violation::AvailIdxJump { .. } => "VIRTIO 1.4, 2.7.6.1",
+            Violation::TooManyChains(_) => "VIRTIO 1.4, 2.7.13.1",
             Violation::DescriptorIndex(_) => "VIRTIO 1.4, 2.7.5",
             Violation::ChainTooLong(_) => "VIRTIO 1.4, 2.7.5.2",
             Violation::ReadableAfterWritable(_) => "VIRTIO 1.4, 2.7.4.2",
-            Violation::IndirectNotNegotiated(_) => "VIRTIO 1.4, 2.7.5.3.1",
+            Violation::IndirectNotNegotiated(_)
+            | Violation::IndirectWithNext(_)
+            | Violation::NestedIndirect(_)
+            | Violation::InOrderIndirectNext { .. } => "VIRTIO 1.4, 2.7.5.3.1",
+            Violation::IndirectTableLength(_) | Violation::IndirectIndex(_) => {
+                "VIRTIO 1.4, 2.7.5.3"
+            }
+            Violation::InOrderNext { .. } => "VIRTIO 1.4, 2.7.5.2",
+            Violation::AvailFlags(_) => "VIRTIO 1.4, 2.7.7.1",
+            Violation::Packed(packed) => packed.clause(),
             Violation::HeaderTooShort(_) | Violation::NoStatusByte(_) => "VIRTIO 1.4, 5.2.6",
             Violation::DataLength { .. }
             | Violation::BeyondCapacity { .. }
             | Violation::FlushSector(_)
+            | Violation::FlushWithData(_)
+            | Violation::TooManySegments { .. }
+            | Violation::SegmentFlags { .. }
+            | Violation::WritebackNotNegotiated
+            | Violation::WritebackValue(_)
             | Violation::WriteToReadOnly => "VIRTIO 1.4, 5.2.6.1",
+            Violation::DataDirection { .. } => "VIRTIO 1.4, 5.2.6",
+            Violation::RequestNotNegotiated(_)
+            | Violation::SizeMaxExceeded { .. }
+            | Violation::SegMaxExceeded { .. }
+            | Violation::SegmentTooLong { .. } => "VIRTIO 1.4, 5.2.3",
+            Violation::WritebackReadEarly => "VIRTIO 1.4, 5.2.5.1",
+            Violation::ConfigBeforeFeaturesOk => "VIRTIO 1.4, 3.1.1",
         }
     }
 }

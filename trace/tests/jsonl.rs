@@ -2,11 +2,11 @@
 
 use eclipse_trace::jsonl::{self, About, ReadError, Writer};
 use eclipse_trace::register::{
-    BlockCfg, Capability, CapabilityKind, CommonCfg, Mechanism, MsixEntry, Structure,
+    BlockCfg, Capability, CapabilityKind, CommonCfg, Header, Mechanism, MsixEntry, Structure,
 };
 use eclipse_trace::{
-    Access, Actor, Bdf, DescriptorFlags, Direction, Entry, Event, Refusal, Register, RequestKind,
-    RequestStatus, Ring, Space, Violation,
+    Access, Actor, Bdf, DescriptorFlags, Direction, Effect, Entry, Event, PackedViolation, Pin,
+    Refusal, Register, RequestKind, RequestStatus, Ring, Space, Table, Violation,
 };
 use expect_test::expect;
 
@@ -18,10 +18,10 @@ fn entries() -> Vec<Entry> {
     let store = Access::Store { width: 8, value: u64::MAX };
     let function = BLOCK;
     let capability = Some(Capability { kind: CapabilityKind::Virtio(2), at: 0x7c });
-    let mechanism = Mechanism::Cam;
+    let (mechanism, header) = (Mechanism::Cam, Header::Device);
     let registers = [
         Register::ConfigAddress,
-        Register::Config { function, mechanism, offset: 0x8c, capability },
+        Register::Config { function, mechanism, header, offset: 0x8c, capability },
         Register::Common { function, register: CommonCfg::QueueDescLow },
         Register::Notify { function, queue: 3 },
         Register::Isr { function },
@@ -30,6 +30,14 @@ fn entries() -> Vec<Entry> {
         Register::MsixPba { function, offset: 8 },
         Register::DebugExit,
         Register::KeyboardCommand,
+        Register::ResetControl,
+        Register::Config {
+            function,
+            mechanism: Mechanism::Ecam,
+            header: Header::Bridge,
+            offset: 0xfff,
+            capability: None,
+        },
     ];
     let none = Register::None { function, structure: Structure::Bar(4), offset: 0x4000 };
     let unclaimed = Register::Unclaimed { space: Space::Memory, address: u64::MAX };
@@ -41,15 +49,34 @@ fn entries() -> Vec<Entry> {
     ];
     let device = [
         Event::Ring { queue: 0, field: Ring::AvailRing(7), access: load },
+        Event::Ring { queue: 0, field: Ring::DriverEventDesc, access: load },
         Event::Descriptor {
             queue: 0,
+            table: Table::Queue,
             index: 1,
             addr: u64::MAX,
             len: 512,
             flags: DescriptorFlags(0xfffb),
             next: 2,
         },
-        Event::Buffer { queue: 0, index: 1, direction: Direction::Write, addr: 0x5000, len: 512 },
+        Event::PackedDescriptor {
+            queue: 0,
+            table: Table::Indirect,
+            index: 3,
+            addr: u64::MAX,
+            len: u32::MAX,
+            id: 0xffff,
+            flags: DescriptorFlags(0x8081),
+        },
+        Event::PackedUsed { queue: 0, slot: 9, id: 1, len: 513, flags: DescriptorFlags(0x8082) },
+        Event::Buffer {
+            queue: 0,
+            table: Table::Indirect,
+            index: 1,
+            direction: Direction::Write,
+            addr: 0x5000,
+            len: 512,
+        },
         Event::Request {
             queue: 0,
             head: 1,
@@ -58,12 +85,16 @@ fn entries() -> Vec<Entry> {
             len: 0,
             status: RequestStatus::Unsupp,
         },
+        Event::Segment { queue: 0, index: 3, sector: u64::MAX, sectors: u32::MAX, flags: 1 },
         Event::Used { queue: 0, slot: 9, id: 1, len: 513 },
         Event::Msix { vector: 1, address: 0xfee0_0000, data: 0x31 },
         Event::MsixPending { vector: 0 },
+        Event::Intx { pin: Pin::C, gsi: 11, asserted: true },
         Event::NeedsReset,
+        Event::Fault { fault: "F97".into(), effect: Effect::Status { instead_of: 0, value: None } },
         Event::Violation { violation: Violation::AvailIdxJump { from: 1, to: 0xffff } },
         Event::Violation { violation: Violation::BusMasterOff },
+        Event::Violation { violation: PackedViolation::EventFlags(3).into() },
     ];
     let guest = guest.into_iter().chain(refused).map(|event| (Actor::Guest, event));
     let device = device.into_iter().map(|event| (Actor::Device(BLOCK), event));
@@ -142,5 +173,5 @@ fn damage_is_named_with_its_line() {
     let lines: Vec<_> = text.lines().collect();
     let missing = [&lines[..3], &lines[4..]].concat().join("\n");
     expect!["is damaged at line 4: entry 3 stands where 2 should"].assert_eq(&refusal(missing));
-    expect!["is damaged at line 26: something follows the end"].assert_eq(&refusal(text + "\n"));
+    expect!["is damaged at line 35: something follows the end"].assert_eq(&refusal(text + "\n"));
 }

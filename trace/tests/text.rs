@@ -3,7 +3,7 @@
 use eclipse_trace::register::CommonCfg;
 use eclipse_trace::{
     Access, Actor, Bdf, DescriptorFlags, Direction, Entry, Event, Filter, Kind, Recorder, Register,
-    RequestKind, RequestStatus, Space, text,
+    RequestKind, RequestStatus, Ring, Space, Table, text,
 };
 use expect_test::expect;
 
@@ -17,7 +17,7 @@ fn store(recorder: &mut Recorder, register: CommonCfg, value: u64) {
 
 fn descriptor(addr: u64, len: u32) -> Event {
     let flags = DescriptorFlags(0);
-    Event::Descriptor { queue: 1, index: 0, addr, len, flags, next: 0 }
+    Event::Descriptor { queue: 1, table: Table::Queue, index: 0, addr, len, flags, next: 0 }
 }
 
 fn recorded() -> Recorder {
@@ -33,7 +33,14 @@ fn recorded() -> Recorder {
     let read = Direction::Read;
     recorder.record(
         device,
-        Event::Buffer { queue: 1, index: 0, direction: read, addr: 0x7010, len: 16 },
+        Event::Buffer {
+            queue: 1,
+            table: Table::Queue,
+            index: 0,
+            direction: read,
+            addr: 0x7010,
+            len: 16,
+        },
     );
     let (request, status) = (RequestKind::Out, RequestStatus::IoErr);
     recorder
@@ -77,6 +84,66 @@ fn a_symbolic_transcript_names_memory_by_what_lies_there() {
         00:04.0 q1 desc[0] read 16 bytes at b0+0x10
     "#]]
     .assert_eq(&text::symbolic(&all[1..7], all));
+}
+
+#[test]
+fn a_packed_ring_reads_as_a_split_one_does_and_tables_have_names_of_their_own() {
+    let mut recorder = Recorder::new();
+    let mut by_device = |event| recorder.record(Actor::Device(BLOCK), event);
+    let descriptor = |table, addr, len, flags| {
+        let flags = DescriptorFlags(flags);
+        Event::PackedDescriptor { queue: 0, table, index: 1, addr, len, id: 9, flags }
+    };
+    by_device(Event::Ring {
+        queue: 0,
+        field: Ring::DescriptorFlags(1),
+        access: Access::Load { width: 2, value: 0x8000 },
+    });
+    by_device(descriptor(Table::Queue, 0x8000, 32, 0x0084));
+    by_device(descriptor(Table::Indirect, 0x9000, 512, 0x0002));
+    by_device(descriptor(Table::Queue, 0xa000, 1, 0x8043));
+    by_device(Event::Buffer {
+        queue: 0,
+        table: Table::Indirect,
+        index: 1,
+        direction: Direction::Write,
+        addr: 0x9010,
+        len: 8,
+    });
+    by_device(Event::PackedUsed {
+        queue: 0,
+        slot: 1,
+        id: 9,
+        len: 8,
+        flags: DescriptorFlags(0x8082),
+    });
+    for field in [Ring::DriverEventFlags, Ring::DriverEventDesc, Ring::UsedEvent] {
+        by_device(Event::Ring { queue: 0, field, access: Access::Load { width: 2, value: 2 } });
+    }
+    for field in [Ring::DeviceEventDesc, Ring::DeviceEventFlags, Ring::AvailEvent, Ring::UsedFlags]
+    {
+        by_device(Event::Ring { queue: 0, field, access: Access::Store { width: 2, value: 1 } });
+    }
+    expect![[r#"
+        00:04.0 q0 desc[1].flags -> 8000
+        00:04.0 q0 desc[1] -> t0 len 32 id 9 INDIRECT AVAIL
+        00:04.0 q0 indirect[1] -> b0 len 512 id 9 WRITE
+        00:04.0 q0 desc[1] -> b1 len 1 id 9 NEXT WRITE USED flags 0x8043
+        00:04.0 q0 indirect[1] write 8 bytes at b0+0x10
+        00:04.0 q0 desc[1] <- id 9 len 8 WRITE AVAIL USED
+        00:04.0 q0 driver_event.flags -> 0002
+        00:04.0 q0 driver_event.desc -> 0002
+        00:04.0 q0 avail.used_event -> 0002
+        00:04.0 q0 device_event.desc <- 0001
+        00:04.0 q0 device_event.flags <- 0001
+        00:04.0 q0 used.avail_event <- 0001
+        00:04.0 q0 used.flags <- 0001
+    "#]]
+    .assert_eq(&text::symbolic(recorder.entries(), recorder.entries()));
+    let summary = recorder.summary();
+    assert_eq!((summary.ring_reads, summary.ring_writes), (7, 5));
+    let ring = Filter { kinds: vec![Kind::Ring], ..Filter::default() };
+    assert_eq!(recorder.entries().iter().filter(|entry| ring.admits(entry)).count(), 12);
 }
 
 fn sequence_numbers(filter: &Filter) -> Vec<u64> {

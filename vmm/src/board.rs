@@ -1,6 +1,6 @@
 //! What the processor's accesses reach: RAM, devices, wires and the record.
 
-use eclipse_devices::{Host, Platform, Space, Stop};
+use eclipse_devices::{Host, Platform, Space, Stop, fault::Fault};
 use eclipse_trace::Recorder;
 use vm_memory::GuestMemoryMmap;
 
@@ -38,6 +38,22 @@ impl Board {
     /// Gives the guest's serial port what the user typed; returns how many bytes it took.
     pub fn serial_input(&mut self, bytes: &[u8]) -> usize {
         self.with(|platform, host| platform.serial_input(host, bytes))
+    }
+
+    /// Puts a schedule of faults to work.
+    pub fn inject(&mut self, faults: Vec<Fault>) -> Result<(), Error> {
+        self.with(|platform, host| platform.set_faults(host, faults))
+            .map_err(|(number, why)| Error::Fault { number, why })
+    }
+
+    /// Whether devices have something to do when the guest halts.
+    pub fn has_deferred(&self) -> bool {
+        self.platform.has_deferred()
+    }
+
+    /// The guest halted: devices complete what waits for that.
+    pub fn idle(&mut self) {
+        self.with(|platform, host| platform.idle(host));
     }
 
     /// Completes the record at the end of a run.

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use eclipse_devices::disk::OpenError;
+use eclipse_devices::{ConfigError, disk::OpenError, fault::Impossible};
 use eclipse_trace::jsonl;
 
 use crate::{boot::elf, memory::SizeError};
@@ -46,6 +46,15 @@ pub enum Error {
     Lacks {
         /// The capability's name.
         capability: &'static str,
+    },
+    /// A fault of the schedule can never strike.
+    #[error("fault {number} of the schedule")]
+    Fault {
+        /// Its place in the schedule, from 0.
+        number: usize,
+        /// Why.
+        #[source]
+        why: Impossible,
     },
     /// A request to KVM failed.
     #[error("KVM could not {what}")]
@@ -115,6 +124,9 @@ pub enum Error {
     /// The disk cannot be used.
     #[error(transparent)]
     Disk(#[from] OpenError),
+    /// The devices cannot be put together so.
+    #[error(transparent)]
+    Devices(#[from] ConfigError),
     /// A transcript cannot be understood.
     #[error("{} {why}{}", path.display(), way_out(why))]
     Transcript {

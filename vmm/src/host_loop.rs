@@ -23,6 +23,9 @@ use crate::Error;
 /// At most this much typed input waits for the guest; the rest stays where it comes from.
 const INPUT_AT_ONCE: usize = 256;
 
+/// How often the processor is made to look whether it sleeps, while devices wait for that.
+const LOOK_FOR_HALT: Duration = Duration::from_millis(1);
+
 /// Why the host loop asked the processor to stop, if it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -37,6 +40,8 @@ pub(crate) enum Ended {
 /// What the host loop waits for, besides the processor.
 pub(crate) struct Sources<'a> {
     pub timeout: Duration,
+    /// Whether devices may wait until the guest halts.
+    pub defers: bool,
     pub input: Option<File>,
     pub signals: Option<&'a Signals>,
 }
@@ -49,10 +54,16 @@ pub(crate) fn watch<'a>(
 ) -> Result<Ended, Error> {
     let mut timer = TimerFd::new().map_err(Error::host("create a timer"))?;
     timer.reset(sources.timeout, None).map_err(Error::host("set a timer"))?;
+    let mut halts = TimerFd::new().map_err(Error::host("create a timer"))?;
+    if sources.defers {
+        let set = halts.reset(LOOK_FOR_HALT, Some(LOOK_FOR_HALT));
+        set.map_err(Error::host("set a timer"))?;
+    }
     let watch = Watch {
         control,
         kick,
         timer,
+        halts,
         input: sources.input,
         input_polled: false,
         signals: sources.signals,
@@ -80,6 +91,8 @@ struct Watch<'a> {
     control: &'a Control,
     kick: &'a Kick<'a>,
     timer: TimerFd,
+    /// Expires again and again, if devices may wait until the guest halts.
+    halts: TimerFd,
     input: Option<File>,
     /// Whether `input` can be waited for; a file never makes one wait.
     input_polled: bool,
@@ -95,7 +108,7 @@ impl MutEventSubscriber for Watch<'_> {
             let added = ops.add(Events::new_raw(fd.as_raw_fd(), EventSet::IN));
             added.map_err(failed)
         };
-        let mut added = add(&self.timer);
+        let mut added = add(&self.timer).and(add(&self.halts));
         added = added.and(add(&self.control.finished)).and(add(&self.control.taken));
         if let Some(signals) = self.signals {
             added = added.and(add(signals));
@@ -118,6 +131,9 @@ impl MutEventSubscriber for Watch<'_> {
             // Without taking its expiry the timer would stay ready.
             let _ = self.timer.wait();
             self.end(Ended::Timeout);
+        } else if fd == self.halts.as_raw_fd() {
+            let _ = self.halts.wait();
+            self.look_for_halt();
         } else if fd == self.control.taken.as_raw_fd() {
             let _ = self.control.taken.read();
             self.next_input(ops);
@@ -138,6 +154,16 @@ impl Watch<'_> {
         self.control.stop();
         if let Err(error) = self.kick.kick() {
             self.failure.get_or_insert(error);
+        }
+    }
+
+    /// With KVM's own interrupt controller `hlt` does not leave KVM_RUN: the processor has to
+    /// be made to leave, to see whether it sleeps.
+    fn look_for_halt(&mut self) {
+        if self.control.deferred()
+            && let Err(error) = self.kick.kick()
+        {
+            self.fail(error);
         }
     }
 

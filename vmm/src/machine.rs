@@ -10,8 +10,9 @@ use std::{
 };
 
 use eclipse_devices::{
-    Platform, Preset,
-    disk::{Disk, MemoryDisk, default_image},
+    Platform, PlatformConfig, Preset,
+    disk::{MemoryDisk, default_image},
+    fault::Fault,
 };
 use eclipse_trace::Recorder;
 use kvm_ioctls::{Cap, SyncReg, VcpuFd, VmFd};
@@ -30,14 +31,14 @@ use crate::{
 pub struct Config {
     /// The guest's kernel.
     pub kernel: Kernel,
-    /// The disk behind the block device.
-    pub disk: Box<dyn Disk>,
     /// Bytes of RAM: see [`memory::check_size`].
     pub memory: u64,
     /// The guest's command line.
     pub cmdline: String,
-    /// Which devices there are.
-    pub preset: Preset,
+    /// Which devices there are, and their disks.
+    pub devices: PlatformConfig,
+    /// What the devices do wrong.
+    pub faults: Vec<Fault>,
     /// KVM's device.
     pub kvm: PathBuf,
 }
@@ -47,10 +48,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             kernel: Kernel::embedded(),
-            disk: Box::new(MemoryDisk::new(default_image())),
             memory: memory::DEFAULT_SIZE,
             cmdline: String::new(),
-            preset: Preset::default(),
+            devices: Preset::default().config(Box::new(MemoryDisk::new(default_image()))),
+            faults: Vec::new(),
             kvm: "/dev/kvm".into(),
         }
     }
@@ -103,6 +104,7 @@ pub struct Machine {
     keeps_state: bool,
     memory: vm_memory::GuestMemoryMmap<()>,
     platform: Platform,
+    faults: Vec<Fault>,
 }
 
 /// What came of a run.
@@ -145,8 +147,16 @@ impl Machine {
             vcpu.set_sync_valid_reg(SyncReg::Register);
             vcpu.set_sync_valid_reg(SyncReg::SystemRegister);
         }
-        let platform = Platform::new(config.preset, config.disk);
-        Ok(Self { kernel: config.kernel, vm, vcpu, keeps_state, memory, platform })
+        let platform = Platform::with(config.devices)?;
+        Ok(Self {
+            kernel: config.kernel,
+            vm,
+            vcpu,
+            keeps_state,
+            memory,
+            platform,
+            faults: config.faults,
+        })
     }
 
     /// Runs the guest to its end, which comes with the timeout at the latest.
@@ -155,15 +165,17 @@ impl Machine {
         Kick::prepare()?;
         let control = Arc::new(Control::new()?);
         let flag = ExitFlag::new(&self.vcpu)?;
-        let board = Board {
+        let mut board = Board {
             memory: self.memory,
             platform: self.platform,
             lines: Lines::new(self.vm, console, Arc::clone(&control)),
             recorder,
         };
+        board.inject(self.faults)?;
+        let defers = board.platform.may_defer();
         let thread = spawn(Cpu::new(self.vcpu, board, Arc::clone(&control), self.keeps_state))?;
         let kick = Kick::new(flag, &thread);
-        let sources = Sources { timeout, input, signals };
+        let sources = Sources { timeout, defers, input, signals };
         let ended = host_loop::watch(&control, &kick, sources).inspect_err(|_| {
             control.stop();
             // There is nothing more to do about a thread that cannot be reached.

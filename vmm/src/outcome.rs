@@ -21,7 +21,8 @@ pub enum Outcome {
 pub enum Death {
     /// An exception while entering the handler of a double fault.
     TripleFault,
-    /// It asked for a reset: through the keyboard controller, or as KVM says.
+    /// It asked for a reset: through the keyboard controller or the reset control register, or as
+    /// KVM says.
     Reset,
     /// It turned the machine off.
     Shutdown,

@@ -81,6 +81,7 @@ impl Cpu {
                 self.last_state = Some(self.vcpu.sync_regs());
             }
             let halt = self.step(entered, &mut left)?;
+            self.control.defer(self.board.has_deferred());
             if !self.typed.is_empty() {
                 self.type_on();
             }
@@ -143,9 +144,7 @@ impl Cpu {
         if let (true, Some(last)) = (reset, &self.last_state) {
             return Ok(State { regs: last.regs, sregs: last.sregs, halted: false, earlier: true });
         }
-        let mp_state = self.vcpu.get_mp_state();
-        let halted = mp_state.is_ok_and(|state| state.mp_state == KVM_MP_STATE_HALTED);
-        Ok(State { regs, sregs, halted, earlier: false })
+        Ok(State { regs, sregs, halted: self.halted(), earlier: false })
     }
 
     /// A string instruction makes several accesses in one exit, each as wide as its element.
@@ -181,7 +180,15 @@ impl Cpu {
             return Some(Halt::Asked);
         }
         self.typed.extend(self.control.take_input());
+        if self.board.has_deferred() && self.halted() {
+            self.board.idle();
+        }
         None
+    }
+
+    /// Whether the guest sleeps in `hlt`.
+    fn halted(&self) -> bool {
+        self.vcpu.get_mp_state().is_ok_and(|state| state.mp_state == KVM_MP_STATE_HALTED)
     }
 
     /// Gives the serial port as much of what was typed as it has room for.

@@ -2,15 +2,21 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
-use super::{Disk, OpenError, SECTOR_SIZE, locate, write_refused};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+use super::{
+    Abilities, Disk, OpenError, SECTOR_SIZE, invalid, locate, locate_sectors, write_refused,
+};
 
 /// A raw image: a file or block device of the host, sector by sector.
 ///
-/// Its size is taken when it is opened. A read of what was cut off since is the host's
-/// [`io::ErrorKind::UnexpectedEof`].
+/// Its size is taken when it is opened, and again by [`Disk::resize`]. A read of what was cut off
+/// since is the host's [`io::ErrorKind::UnexpectedEof`].
 #[derive(Debug)]
 pub struct FileDisk {
     file: File,
@@ -92,6 +98,73 @@ impl Disk for FileDisk {
     fn flush(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }
+
+    /// Not erasing: where a file system has put older copies of a sector is not known.
+    fn abilities(&self) -> Abilities {
+        match self.read_only {
+            true => Abilities::empty(),
+            false => Abilities::DISCARD | Abilities::WRITE_ZEROES | Abilities::UNMAP,
+        }
+    }
+
+    /// Gives the space back to the host where that is possible; where not, nothing changes.
+    fn discard(&mut self, sector: u64, count: u64) -> io::Result<()> {
+        let range = self.writable(sector, count)?;
+        self.allocate(FallocateFlags::PUNCH_HOLE, range).map(|_| ())
+    }
+
+    fn write_zeroes(&mut self, sector: u64, count: u64, unmap: bool) -> io::Result<()> {
+        let range = self.writable(sector, count)?;
+        let mode = if unmap { FallocateFlags::PUNCH_HOLE } else { FallocateFlags::ZERO_RANGE };
+        if self.allocate(mode, range.clone())? {
+            return Ok(());
+        }
+        static ZEROES: [u8; 64 * 1024] = [0; 64 * 1024];
+        let mut at = range.start;
+        while at < range.end {
+            let chunk = (range.end - at).min(ZEROES.len() as u64);
+            self.file.write_all_at(&ZEROES[..chunk as usize], at)?;
+            at += chunk;
+        }
+        Ok(())
+    }
+
+    /// The file must have that length already: it is the user who changes its size, and a file
+    /// of which the guest is to see less may be longer.
+    fn resize(&mut self, sectors: u64) -> io::Result<()> {
+        let size = self.file.seek(SeekFrom::End(0))?;
+        if sectors > size / SECTOR_SIZE as u64 {
+            return Err(invalid(format!("a file of {size} bytes has no {sectors} sectors")));
+        }
+        self.sectors = sectors;
+        Ok(())
+    }
+}
+
+impl FileDisk {
+    /// The bytes of sectors that are to be changed.
+    fn writable(&self, sector: u64, count: u64) -> io::Result<Range<u64>> {
+        if self.read_only {
+            return Err(write_refused());
+        }
+        let start = locate_sectors(self.sectors, sector, count)?;
+        Ok(start..start + count * SECTOR_SIZE as u64)
+    }
+
+    /// Makes a range of the file read as zeroes; `false` when the host cannot do it this way.
+    fn allocate(&self, mode: FallocateFlags, range: Range<u64>) -> io::Result<bool> {
+        // The host takes no empty range.
+        if range.is_empty() {
+            return Ok(true);
+        }
+        let mode = mode | FallocateFlags::KEEP_SIZE;
+        match fallocate(&self.file, mode, range.start, range.end - range.start) {
+            Ok(()) => Ok(true),
+            // A file system without holes, an old kernel, a device that is not aligned so.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -154,6 +227,82 @@ mod tests {
         let refusal = disk.write(0, &[2; 512]).unwrap_err();
         assert_eq!(refusal.kind(), io::ErrorKind::ReadOnlyFilesystem);
         assert_eq!(fs::read(&path).unwrap(), [1; 512]);
+    }
+
+    #[test]
+    fn what_is_zeroed_reads_as_zeroes_and_what_is_discarded_gives_its_space_back() {
+        use std::os::unix::fs::MetadataExt;
+        let (_directory, path) = image(&[1; 1 << 20]);
+        let mut disk = FileDisk::read_write(&path).unwrap();
+        for (sector, unmap) in [(8, false), (24, true)] {
+            disk.write_zeroes(sector, 3, unmap).unwrap();
+        }
+        disk.write_zeroes(100, 0, true).unwrap();
+        let mut expected = vec![1; 1 << 20];
+        expected[8 * 512..11 * 512].fill(0);
+        expected[24 * 512..27 * 512].fill(0);
+        assert_eq!(fs::read(&path).unwrap(), expected);
+
+        disk.flush().unwrap();
+        let blocks = || fs::metadata(&path).unwrap().blocks();
+        let before = blocks();
+        disk.discard(1024, 1024).unwrap();
+        disk.flush().unwrap();
+        assert!(blocks() < before, "{} of {before} blocks are left", blocks());
+        assert_eq!(fs::read(&path).unwrap()[..512 * 1024], expected[..512 * 1024]);
+        assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
+    }
+
+    #[test]
+    fn a_range_beyond_the_end_or_of_a_read_only_file_is_refused_and_changes_nothing() {
+        let (_directory, path) = image(&[1; 1024]);
+        let mut disk = FileDisk::read_write(&path).unwrap();
+        for (sector, count) in [(2, 1), (0, 3), (u64::MAX, 1), (1, u64::MAX), (1, 1 << 55)] {
+            let discard = disk.discard(sector, count).unwrap_err();
+            let zeroes = disk.write_zeroes(sector, count, true).unwrap_err();
+            assert_eq!(discard.kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(zeroes.kind(), io::ErrorKind::InvalidInput);
+        }
+        assert_eq!(disk.secure_erase(0, 1).unwrap_err().kind(), io::ErrorKind::Unsupported);
+        let mut disk = FileDisk::read_only(&path).unwrap();
+        assert_eq!(disk.abilities(), Abilities::empty());
+        let discard = disk.discard(0, 1).unwrap_err();
+        let zeroes = disk.write_zeroes(0, 1, false).unwrap_err();
+        assert_eq!(discard.kind(), io::ErrorKind::ReadOnlyFilesystem);
+        assert_eq!(zeroes.kind(), io::ErrorKind::ReadOnlyFilesystem);
+        assert_eq!(fs::read(&path).unwrap(), [1; 1024]);
+    }
+
+    // A character device knows no holes, and `/dev/full` takes no byte either: so it is seen that
+    // zeroes were written one by one, and that the host's answer to that is the disk's.
+    #[test]
+    fn where_the_host_knows_no_holes_zeroes_are_written_and_a_discard_does_nothing() {
+        let disk = |path: &str| {
+            let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+            FileDisk { file, sectors: 1000, read_only: false }
+        };
+        disk("/dev/null").write_zeroes(1, 999, true).unwrap();
+        disk("/dev/null").write_zeroes(1, 999, false).unwrap();
+        disk("/dev/full").discard(0, 1000).unwrap();
+        let refusal = disk("/dev/full").write_zeroes(0, 1, true).unwrap_err();
+        assert_eq!(refusal.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_file_that_grew_or_shrank_is_taken_at_its_new_size() {
+        let (_directory, path) = image(&[1; 1024]);
+        let mut disk = FileDisk::read_write(&path).unwrap();
+        let resize = |size| File::options().write(true).open(&path).unwrap().set_len(size).unwrap();
+        assert_eq!(disk.resize(3).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(disk.sectors(), 2);
+        resize(2048);
+        disk.resize(4).unwrap();
+        disk.write(3, &[2; 512]).unwrap();
+        let expected = [[1; 512], [1; 512], [0; 512], [2; 512]].concat();
+        assert_eq!(fs::read(&path).unwrap(), expected);
+        resize(512);
+        disk.resize(1).unwrap();
+        assert_eq!(disk.read(1, &mut [0; 512]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 
     // What cannot be made durable, as `/dev/null`, answers `fdatasync` with an error.

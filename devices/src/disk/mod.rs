@@ -5,6 +5,7 @@
 //! stays as it is ([`CopyOnWriteDisk`]). [`open`] makes one from what the user wrote on the command
 //! line ([`DiskSpec`]); [`default_image`] generates the disk that is used when the user names none.
 
+mod abilities;
 mod default;
 pub mod eclipsefs;
 mod error;
@@ -15,6 +16,7 @@ mod spec;
 
 use std::io;
 
+pub use abilities::{Abilities, Lifetime};
 pub use default::default_image;
 pub use error::OpenError;
 pub use file::FileDisk;
@@ -29,7 +31,8 @@ pub const SECTOR_SIZE: usize = 512;
 ///
 /// No argument makes an implementation panic. [`io::ErrorKind::InvalidInput`] is the answer to a
 /// buffer that is not whole sectors and to an access that does not lie wholly inside the disk, and
-/// [`io::ErrorKind::ReadOnlyFilesystem`] is the answer to a write to a read-only disk: then nothing
+/// [`io::ErrorKind::ReadOnlyFilesystem`] is the answer to a write to a read-only disk, and
+/// [`io::ErrorKind::Unsupported`] to what is not among its [`Abilities`]: then nothing
 /// was read or written. Any other error comes from the host and may leave the access half done.
 pub trait Disk: Send {
     /// The disk's size in sectors of 512 bytes.
@@ -46,6 +49,40 @@ pub trait Disk: Send {
 
     /// Returns when all earlier writes are as durable as the disk can make them.
     fn flush(&mut self) -> io::Result<()>;
+
+    /// What it can do beside reading and writing. A read-only disk has none.
+    fn abilities(&self) -> Abilities {
+        Abilities::empty()
+    }
+
+    /// Gives up `count` sectors from `sector` on: nobody counts on what they hold.
+    fn discard(&mut self, sector: u64, count: u64) -> io::Result<()> {
+        let _ = (sector, count);
+        Err(unsupported())
+    }
+
+    /// Zeroes `count` sectors from `sector` on; with `unmap` their space may be given up.
+    fn write_zeroes(&mut self, sector: u64, count: u64, unmap: bool) -> io::Result<()> {
+        let _ = (sector, count, unmap);
+        Err(unsupported())
+    }
+
+    /// Erases `count` sectors from `sector` on, and whatever copies of them there are.
+    fn secure_erase(&mut self, sector: u64, count: u64) -> io::Result<()> {
+        let _ = (sector, count);
+        Err(unsupported())
+    }
+
+    /// How worn it is, if it knows.
+    fn lifetime(&self) -> Option<Lifetime> {
+        None
+    }
+
+    /// Makes the disk `sectors` sectors long: it keeps what it holds up to there.
+    fn resize(&mut self, sectors: u64) -> io::Result<()> {
+        let _ = sectors;
+        Err(unsupported())
+    }
 }
 
 impl<D: Disk + ?Sized> Disk for Box<D> {
@@ -68,6 +105,30 @@ impl<D: Disk + ?Sized> Disk for Box<D> {
     fn flush(&mut self) -> io::Result<()> {
         (**self).flush()
     }
+
+    fn abilities(&self) -> Abilities {
+        (**self).abilities()
+    }
+
+    fn discard(&mut self, sector: u64, count: u64) -> io::Result<()> {
+        (**self).discard(sector, count)
+    }
+
+    fn write_zeroes(&mut self, sector: u64, count: u64, unmap: bool) -> io::Result<()> {
+        (**self).write_zeroes(sector, count, unmap)
+    }
+
+    fn secure_erase(&mut self, sector: u64, count: u64) -> io::Result<()> {
+        (**self).secure_erase(sector, count)
+    }
+
+    fn lifetime(&self) -> Option<Lifetime> {
+        (**self).lifetime()
+    }
+
+    fn resize(&mut self, sectors: u64) -> io::Result<()> {
+        (**self).resize(sectors)
+    }
 }
 
 /// Opens the disk that the user asked for.
@@ -84,11 +145,15 @@ fn locate(sectors: u64, sector: u64, len: usize) -> io::Result<u64> {
     if !len.is_multiple_of(SECTOR_SIZE) {
         return Err(invalid(format!("{len} bytes are not whole sectors")));
     }
-    let count = (len / SECTOR_SIZE) as u64;
+    locate_sectors(sectors, sector, (len / SECTOR_SIZE) as u64)
+}
+
+/// The byte at which `count` sectors from `sector` on begin, on a disk of `sectors`.
+fn locate_sectors(sectors: u64, sector: u64, count: u64) -> io::Result<u64> {
     let end = sector.checked_add(count).filter(|&end| end <= sectors);
     // The end in bytes fits in 64 bits too, so that nobody need think of overflow again.
     let end = end.and_then(|end| end.checked_mul(SECTOR_SIZE as u64));
-    end.map(|end| end - len as u64).ok_or_else(|| {
+    end.map(|end| end - count * SECTOR_SIZE as u64).ok_or_else(|| {
         invalid(format!(
             "{count} sectors at sector {sector} do not lie inside a disk of {sectors} sectors"
         ))
@@ -98,6 +163,11 @@ fn locate(sectors: u64, sector: u64, len: usize) -> io::Result<u64> {
 /// The answer to a write to a read-only disk.
 fn write_refused() -> io::Error {
     io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "the disk is read-only")
+}
+
+/// The answer to what the disk cannot do.
+fn unsupported() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "the disk cannot do that")
 }
 
 fn invalid(why: String) -> io::Error {

@@ -1,43 +1,124 @@
+use std::io;
+
 use eclipse_trace::register::Mechanism;
-use eclipse_trace::{Access, Bdf, Refusal, Register, Space};
+use eclipse_trace::{Access, Bdf, Effect, Refusal, Register, Space};
 
-use super::Function;
+use super::cam::{ConfigAddress, ConfigPort};
+use super::ecam;
+use super::intx::{self, Lines};
+use super::segment::{Reached, Segment};
+use super::{Function, Placement};
 use crate::Host;
+use crate::fault::{Command, Edit};
 use crate::platform::all_ones;
+use crate::schedule::{Completion, Occasion};
 
-/// PCI bus 0: its functions, and the two ports that reach their configuration space.
+/// The PCI hierarchy from bus 0 on: the two ways to configuration space, and the
+/// decoding of ports and memory to BARs.
+///
+/// Where ranges overlap, the first of these answers, and only it: the
+/// configuration ports and the ECAM window, then the functions of bus 0 in order of
+/// device and function number, a bridge standing for all that is behind it, and of
+/// one function the BAR with the lowest number. RAM and the fixed ports of the
+/// board never come here.
 pub(crate) struct PciBus {
-    functions: Vec<(Bdf, Box<dyn Function>)>,
-    /// CONFIG_ADDRESS (PCI 3.0, 3.2.2.3.2).
-    config_address: u32,
+    root: Segment,
+    lines: Lines,
+    config_address: ConfigAddress,
 }
 
-/// What a port access means to the bus.
-enum ConfigPort {
-    Address,
-    /// `width` bytes at `offset` of `function`.
-    Data {
-        function: Bdf,
-        offset: u8,
-    },
-    /// CONFIG_DATA while CONFIG_ADDRESS is not enabled.
-    Disabled,
-    /// CONFIG_DATA, across its end.
-    Unaligned {
-        function: Bdf,
-        offset: u8,
-    },
+/// What a configuration access is directed at.
+#[derive(Clone, Copy)]
+pub(super) struct Target {
+    pub(super) function: Bdf,
+    pub(super) mechanism: Mechanism,
+    /// The first byte.
+    pub(super) offset: u16,
+    /// Why the access cannot be made, whatever is there.
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl PciBus {
-    const CONFIG_ADDRESS: u64 = 0xcf8;
-    const CONFIG_DATA: u64 = 0xcfc;
-    const CONFIG_ADDRESS_ENABLE: u32 = 1 << 31;
-    /// Reserved bits and bits 1:0 are read-only zero.
-    const CONFIG_ADDRESS_WRITABLE: u32 = 0x80ff_fffc;
-
+    /// A bus 0 with these functions on it.
     pub(crate) fn new(functions: Vec<(Bdf, Box<dyn Function>)>) -> Self {
-        Self { functions, config_address: 0 }
+        let mut root = Segment::new(functions);
+        root.wire(&intx::gsi);
+        Self { root, lines: Lines::default(), config_address: ConfigAddress::default() }
+    }
+
+    /// The same in the state that `placement` leaves it in.
+    pub(crate) fn placed(mut self, placement: Placement) -> Self {
+        match placement {
+            Placement::Assigned => {}
+            Placement::Unassigned => self.root.reset(),
+            Placement::Warm => self.root.warm(),
+        }
+        self
+    }
+
+    /// Switches I/O decode of `function` on.
+    pub(crate) fn switch_io_on(&mut self, function: Bdf) {
+        if let Some(mut reached) = self.root.reach(0, function) {
+            reached.config_mut().switch_io_on();
+        }
+    }
+
+    /// Whether `function` is there and decodes I/O.
+    pub(crate) fn decodes_io(&mut self, function: Bdf) -> bool {
+        let reached = self.root.reach(0, function);
+        reached.is_some_and(|reached| reached.function().config().decodes_io())
+    }
+
+    /// Gives the disk of `function` another size.
+    ///
+    /// # Errors
+    /// There is no such function, or its disk cannot have that size.
+    pub(crate) fn set_capacity(
+        &mut self,
+        host: &mut Host<'_>,
+        function: Bdf,
+        sectors: u64,
+    ) -> io::Result<()> {
+        let Some(reached) = self.root.reach(0, function) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let (function, mut lent) = reached.lend(host);
+        function.set_capacity(&mut lent, sectors)?;
+        self.root.settle(host, &mut self.lines);
+        Ok(())
+    }
+
+    /// Has every function complete requests by `completion` from now on.
+    pub(crate) fn set_completion(&mut self, completion: Completion) {
+        self.root.set_completion(completion);
+    }
+
+    /// Whether a function took something that it has not completed.
+    pub(crate) fn defers(&self) -> bool {
+        self.root.defers()
+    }
+
+    /// Has a function do what a fault wants of it.
+    pub(crate) fn obey(&mut self, host: &mut Host<'_>, function: Bdf, command: Command) {
+        if command == Command::Remove {
+            self.root.remove(host, &mut self.lines, function);
+        } else if let Some(reached) = self.root.reach(0, function) {
+            let (function, mut lent) = reached.lend(host);
+            function.obey(&mut lent, command);
+        }
+        self.root.settle(host, &mut self.lines);
+    }
+
+    /// Changes a function's configuration space, and returns what changed.
+    pub(crate) fn edit(&mut self, function: Bdf, edit: &Edit) -> Vec<Effect> {
+        let reached = self.root.reach(0, function);
+        reached.map(|mut reached| reached.config_mut().edit(edit)).unwrap_or_default()
+    }
+
+    /// Has every function complete what is due on this occasion.
+    pub(crate) fn resume(&mut self, host: &mut Host<'_>, occasion: Occasion) {
+        self.root.resume(host, occasion, true);
+        self.root.settle(host, &mut self.lines);
     }
 
     /// Answers a load, or `None` where nothing on this bus claims it.
@@ -48,34 +129,19 @@ impl PciBus {
         address: u64,
         width: u8,
     ) -> Option<u64> {
-        match space {
-            Space::Port => match self.config_port(address, width)? {
-                ConfigPort::Address => {
-                    let value = self.config_address.into();
-                    host.accessed(Register::ConfigAddress, Access::Load { width, value });
-                    Some(value)
-                }
-                ConfigPort::Data { function, offset } => {
-                    // PCI 3.0, 6.1: what no function answers reads as all ones.
-                    let value = self
-                        .function(function)
-                        .map_or(all_ones(width), |f| f.config().load(offset, width).into());
-                    let register = self.config_register(function, offset);
-                    host.accessed(register, Access::Load { width, value });
-                    Some(value)
-                }
-                ConfigPort::Disabled => None,
-                ConfigPort::Unaligned { function, offset } => {
-                    let access = Access::Load { width, value: all_ones(width) };
-                    let register = self.config_register(function, offset);
-                    host.refused(register, access, Refusal::Unaligned);
-                    Some(access.value())
-                }
-            },
-            Space::Memory => {
-                let (bdf, function, bar, offset) = self.claim_memory(address, width)?;
-                let mut host = host.lend(bdf, function.config().bus_master());
-                Some(function.load(&mut host, bar, offset, width))
+        match self.config_port(space, address, width) {
+            Some(ConfigPort::Address) => {
+                let value = self.config_address.load().into();
+                host.accessed(Register::ConfigAddress, Access::Load { width, value });
+                Some(value)
+            }
+            Some(ConfigPort::Data(target)) => Some(self.load_config(host, target, width)),
+            None => {
+                let mut claim = self.root.claim(space, address, width)?;
+                let (function, mut lent) = claim.reached.reborrow().lend(host);
+                let value = function.load(&mut lent, claim.bar, claim.offset, width);
+                claim.reached.settle(host, &mut self.lines);
+                Some(value)
             }
         }
     }
@@ -89,72 +155,95 @@ impl PciBus {
         width: u8,
         value: u64,
     ) -> Option<()> {
-        let access = Access::Store { width, value };
-        match space {
-            Space::Port => match self.config_port(address, width)? {
-                ConfigPort::Address => {
-                    self.config_address = value as u32 & Self::CONFIG_ADDRESS_WRITABLE;
-                    host.accessed(Register::ConfigAddress, access);
-                }
-                ConfigPort::Data { function: bdf, offset } => {
-                    host.accessed(self.config_register(bdf, offset), access);
-                    if let Some(function) = self.function(bdf) {
-                        function.config_mut().store(offset, width, value as u32);
-                        let bus_master = function.config().bus_master();
-                        function.config_stored(&mut host.lend(bdf, bus_master));
-                    }
-                }
-                ConfigPort::Disabled => return None,
-                ConfigPort::Unaligned { function, offset } => {
-                    let register = self.config_register(function, offset);
-                    host.refused(register, access, Refusal::Unaligned);
-                }
-            },
-            Space::Memory => {
-                let (bdf, function, bar, offset) = self.claim_memory(address, width)?;
-                let mut host = host.lend(bdf, function.config().bus_master());
-                function.store(&mut host, bar, offset, width, value);
+        match self.config_port(space, address, width) {
+            Some(ConfigPort::Address) => {
+                self.config_address.store(value as u32);
+                host.accessed(Register::ConfigAddress, Access::Store { width, value });
+            }
+            Some(ConfigPort::Data(target)) => self.store_config(host, target, width, value),
+            None => {
+                let mut claim = self.root.claim(space, address, width)?;
+                let (function, mut lent) = claim.reached.reborrow().lend(host);
+                function.store(&mut lent, claim.bar, claim.offset, width, value);
+                claim.reached.settle(host, &mut self.lines);
             }
         }
         Some(())
     }
 
-    fn config_port(&self, port: u64, width: u8) -> Option<ConfigPort> {
-        // CONFIG_ADDRESS is a doubleword; other widths there are ordinary I/O.
-        if port == Self::CONFIG_ADDRESS && width == 4 {
-            return Some(ConfigPort::Address);
+    /// What the access means to the host bridge, if anything.
+    fn config_port(&self, space: Space, address: u64, width: u8) -> Option<ConfigPort> {
+        match space {
+            Space::Port => self.config_address.decode(address, width),
+            Space::Memory => ecam::decode(address, width).map(ConfigPort::Data),
         }
-        let lane = port.checked_sub(Self::CONFIG_DATA).filter(|lane| *lane < 4)?;
-        if self.config_address & Self::CONFIG_ADDRESS_ENABLE == 0 {
-            return Some(ConfigPort::Disabled);
+    }
+
+    fn load_config(&mut self, host: &mut Host<'_>, target: Target, width: u8) -> u64 {
+        let mut reached = self.root.reach(0, target.function);
+        let register = target.register(reached.as_ref());
+        if let Some(why) = target.refused(reached.as_ref()) {
+            let access = Access::Load { width, value: all_ones(width) };
+            host.refused(register, access, why);
+            return access.value();
         }
-        let [low, devfn, bus, _] = self.config_address.to_le_bytes();
-        let function = Bdf::from_devfn(bus, devfn);
-        let offset = low + lane as u8;
-        Some(match lane + u64::from(width) <= 4 {
-            true => ConfigPort::Data { function, offset },
-            false => ConfigPort::Unaligned { function, offset },
-        })
+        let value = match &mut reached {
+            Some(reached) => {
+                let offset = target.offset as u8;
+                let (function, mut lent) = reached.reborrow().lend(host);
+                function.config_loading(&mut lent, offset, width);
+                function.config().load(offset, width).into()
+            }
+            // PCI 3.0, 6.1: what no function answers reads as all ones.
+            None => all_ones(width),
+        };
+        host.accessed(register, Access::Load { width, value });
+        if let Some(reached) = reached {
+            reached.settle(host, &mut self.lines);
+        }
+        value
     }
 
-    fn function(&mut self, bdf: Bdf) -> Option<&mut Box<dyn Function>> {
-        self.functions.iter_mut().find(|(at, _)| *at == bdf).map(|(_, function)| function)
+    fn store_config(&mut self, host: &mut Host<'_>, target: Target, width: u8, value: u64) {
+        let access = Access::Store { width, value };
+        let reached = self.root.reach(0, target.function);
+        let register = target.register(reached.as_ref());
+        if let Some(why) = target.refused(reached.as_ref()) {
+            return host.refused(register, access, why);
+        }
+        let value = host.accessed(register, access);
+        let (Some(mut reached), Some(value)) = (reached, value) else { return };
+        let offset = target.offset as u8;
+        reached.config_mut().store(offset, width, value as u32);
+        // Lent after the store, which may be the one that turns bus mastering on.
+        let (function, mut lent) = reached.lend(host);
+        function.config_stored(&mut lent, offset, width);
+        // A bridge may have reset functions that asserted their pins.
+        self.root.settle(host, &mut self.lines);
+    }
+}
+
+impl Target {
+    fn register(&self, reached: Option<&Reached<'_>>) -> Register {
+        let config = reached.map(|reached| reached.function().config());
+        Register::Config {
+            function: self.function,
+            mechanism: self.mechanism,
+            header: config.map(|config| config.header()).unwrap_or_default(),
+            offset: self.offset,
+            capability: config.and_then(|config| config.capability_at(self.offset)),
+        }
     }
 
-    fn config_register(&mut self, function: Bdf, offset: u8) -> Register {
-        let offset = u16::from(offset);
-        let capability = self.function(function).and_then(|f| f.config().capability_at(offset));
-        Register::Config { function, mechanism: Mechanism::Cam, offset, capability }
-    }
-
-    fn claim_memory(
-        &mut self,
-        address: u64,
-        width: u8,
-    ) -> Option<(Bdf, &mut Box<dyn Function>, u8, u64)> {
-        self.functions.iter_mut().find_map(|(bdf, function)| {
-            let (bar, offset) = function.config().claims_memory(address, width)?;
-            Some((*bdf, function, bar, offset))
-        })
+    /// Why the access takes no effect, if so.
+    ///
+    /// The functions here are conventional ones, with 256 bytes. What the enhanced
+    /// mechanism reaches behind those is nothing, and reads as all ones like an
+    /// absent function (an Unsupported Request: PCI Express Base 3.0, 2.3.1; to PCI
+    /// Bridge 1.0, 4.1); not as zero, which would be a list of extended
+    /// capabilities that is there and empty (7.9.1).
+    fn refused(&self, reached: Option<&Reached<'_>>) -> Option<Refusal> {
+        let beyond = reached.is_some() && self.offset > 0xff;
+        self.refusal.or(beyond.then_some(Refusal::NoRegister))
     }
 }

@@ -1,4 +1,9 @@
-use eclipse_trace::register::{Capability, CapabilityKind, ConfigHeader, MsixCap};
+use eclipse_trace::register::{
+    BridgeHeader, Capability, CapabilityKind, ConfigHeader, Header, MsixCap,
+};
+use eclipse_trace::{Pin, Space};
+
+use super::bar::{Bar, BarKind};
 
 /// What a function is, as its read-only header registers say.
 #[derive(Clone, Copy, Debug)]
@@ -17,22 +22,6 @@ pub struct Identity {
     pub subsystem: u16,
 }
 
-/// What kind of range a base address register places (PCI 3.0, 6.2.5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BarKind {
-    /// Memory below 4 GiB.
-    Memory32,
-    /// Prefetchable memory anywhere; takes two registers.
-    Memory64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Bar {
-    index: u8,
-    kind: BarKind,
-    size: u64,
-}
-
 /// A function's 256 bytes of configuration space (PCI 3.0, 6.1).
 ///
 /// Which bits the guest can change is data: a mask of writable bits, and a mask
@@ -40,41 +29,90 @@ struct Bar {
 /// the address bits below its size are simply not writable (6.2.5.1).
 #[derive(Clone, Debug)]
 pub struct ConfigSpace {
-    bytes: [u8; 256],
+    header: Header,
+    pub(super) bytes: [u8; 256],
     writable: [u8; 256],
     clear_by_one: [u8; 256],
     bars: Vec<Bar>,
     /// Each capability with its length in bytes, in list order.
-    capabilities: Vec<(Capability, u8)>,
+    pub(super) capabilities: Vec<(Capability, u8)>,
+    /// The first byte behind what was put there before boot, besides those.
+    pub(super) edited: usize,
 }
 
 impl ConfigSpace {
     /// COMMAND: I/O space, memory space, bus master, parity, SERR#, interrupt disable.
     const COMMAND_WRITABLE: u16 = 0x0547;
+    const COMMAND_IO: u16 = 1 << 0;
     const COMMAND_MEMORY: u16 = 1 << 1;
     const COMMAND_BUS_MASTER: u16 = 1 << 2;
+    const COMMAND_INTERRUPT_DISABLE: u16 = 1 << 10;
+    /// What firmware leaves on that has used a device: decode, bus master, SERR#.
+    const COMMAND_WARM: u16 = 0x0107;
     /// STATUS: the error bits, which a one clears (PCI 3.0, 6.2.3).
     const STATUS_CLEAR_BY_ONE: u16 = 0xf900;
     const STATUS_CAPABILITIES: u8 = 1 << 4;
+    const STATUS_INTERRUPT: u8 = 1 << 3;
     const HEADER_MULTI_FUNCTION: u8 = 1 << 7;
+    const HEADER_BRIDGE: u8 = 1;
+    const MSIX_ENABLE: u16 = 1 << 15;
     /// Where the first capability is put.
     const FIRST_CAPABILITY: u8 = 0x40;
 
     /// A type 0 header with nothing but an identity.
     pub fn new(identity: Identity) -> Self {
+        let mut config = Self::common(identity);
+        config.set_u16(ConfigHeader::SubsystemVendorId, identity.subsystem_vendor);
+        config.set_u16(ConfigHeader::SubsystemId, identity.subsystem);
+        config
+    }
+
+    /// A type 1 header, of a PCI-to-PCI bridge whose windows are all there: I/O with
+    /// 16 bits, memory, prefetchable memory with 64 bits (PCI-to-PCI Bridge 1.2, 3.2).
+    pub fn bridge(identity: Identity) -> Self {
+        let mut config = Self::common(identity);
+        config.header = Header::Bridge;
+        config.bytes[at(ConfigHeader::HeaderType)] |= Self::HEADER_BRIDGE;
+        let writable: [(BridgeHeader, u32); 13] = [
+            (BridgeHeader::PrimaryBus, 0xff),
+            (BridgeHeader::SecondaryBus, 0xff),
+            (BridgeHeader::SubordinateBus, 0xff),
+            (BridgeHeader::SecondaryLatencyTimer, 0xff),
+            (BridgeHeader::IoBase, 0xf0),
+            (BridgeHeader::IoLimit, 0xf0),
+            (BridgeHeader::MemoryBase, 0xfff0),
+            (BridgeHeader::MemoryLimit, 0xfff0),
+            (BridgeHeader::PrefetchableBase, 0xfff0),
+            (BridgeHeader::PrefetchableLimit, 0xfff0),
+            (BridgeHeader::PrefetchableBaseHigh, 0xffff_ffff),
+            (BridgeHeader::PrefetchableLimitHigh, 0xffff_ffff),
+            // Parity and SERR# responses, ISA Enable, master abort mode, secondary reset.
+            (BridgeHeader::BridgeControl, 0x0067),
+        ];
+        for (register, mask) in writable {
+            let (offset, width) = (register.offset().into(), register.width().into());
+            put(&mut config.writable, offset, &mask.to_le_bytes()[..width]);
+        }
+        let status = Self::STATUS_CLEAR_BY_ONE.to_le_bytes();
+        put(&mut config.clear_by_one, BridgeHeader::SecondaryStatus.offset().into(), &status);
+        config
+    }
+
+    /// What both types of header have.
+    fn common(identity: Identity) -> Self {
         let mut config = Self {
+            header: Header::Device,
             bytes: [0; 256],
             writable: [0; 256],
             clear_by_one: [0; 256],
             bars: Vec::new(),
             capabilities: Vec::new(),
+            edited: 0,
         };
         config.set_u16(ConfigHeader::VendorId, identity.vendor);
         config.set_u16(ConfigHeader::DeviceId, identity.device);
         let class = identity.class << 8 | u32::from(identity.revision);
         put(&mut config.bytes, at(ConfigHeader::RevisionId), &class.to_le_bytes());
-        config.set_u16(ConfigHeader::SubsystemVendorId, identity.subsystem_vendor);
-        config.set_u16(ConfigHeader::SubsystemId, identity.subsystem);
         let command = Self::COMMAND_WRITABLE.to_le_bytes();
         put(&mut config.writable, at(ConfigHeader::Command), &command);
         let status = Self::STATUS_CLEAR_BY_ONE.to_le_bytes();
@@ -90,22 +128,38 @@ impl ConfigSpace {
         self
     }
 
-    /// Adds BAR `index` of `size` bytes, placed at `address`, with memory decode on.
+    /// Says that the function interrupts by `pin` (PCI 3.0, 6.2.4).
+    pub fn with_interrupt_pin(mut self, pin: Pin) -> Self {
+        self.bytes[at(ConfigHeader::InterruptPin)] = pin as u8;
+        self
+    }
+
+    /// Adds BAR `index` of `size` bytes, placed at `address`, with its decode on.
     ///
     /// # Panics
-    /// The size is no power of two of at least 16, or the address is not a multiple of it.
+    /// The size is no power of two or not one for this kind of BAR, the address is
+    /// not a multiple of it, or there is no such register.
     pub fn with_bar(mut self, index: u8, kind: BarKind, size: u64, address: u64) -> Self {
-        assert!(size.is_power_of_two() && size >= 16, "no such BAR size");
+        assert!(size.is_power_of_two() && kind.sizes().contains(&size), "no such BAR size");
         assert!(address.is_multiple_of(size), "BAR address is not aligned to its size");
-        let (length, flags) = match kind {
-            BarKind::Memory32 => (4, 0x0),
-            BarKind::Memory64 => (8, 0xc),
-        };
+        assert!(index + kind.registers() <= 6, "no such BAR");
+        let length = 4 * usize::from(kind.registers());
         let offset = at(ConfigHeader::Bar0) + 4 * usize::from(index);
-        put(&mut self.bytes, offset, &(address | flags).to_le_bytes()[..length]);
-        put(&mut self.writable, offset, &(!(size - 1)).to_le_bytes()[..length]);
+        let writable = !(size - 1) & kind.implemented();
+        put(&mut self.bytes, offset, &(address | kind.flags()).to_le_bytes()[..length]);
+        put(&mut self.writable, offset, &writable.to_le_bytes()[..length]);
         self.bars.push(Bar { index, kind, size });
-        self.set_command(self.command() | Self::COMMAND_MEMORY);
+        let decode = if kind.is_io() { Self::COMMAND_IO } else { Self::COMMAND_MEMORY };
+        self.set_command(self.command() | decode);
+        self
+    }
+
+    /// Lets the guest store to the bits of `mask`, from `offset` on.
+    ///
+    /// # Panics
+    /// That is not inside configuration space.
+    pub fn with_writable(mut self, offset: u8, mask: &[u8]) -> Self {
+        put(&mut self.writable, offset.into(), mask);
         self
     }
 
@@ -166,22 +220,122 @@ impl ConfigSpace {
         })
     }
 
+    /// Switches I/O decode on.
+    pub(super) fn switch_io_on(&mut self) {
+        self.set_command(self.command() | Self::COMMAND_IO);
+    }
+
+    /// Whether the function decodes I/O ports (COMMAND bit 0).
+    pub fn decodes_io(&self) -> bool {
+        self.command() & Self::COMMAND_IO != 0
+    }
+
     /// Whether the function may master the bus (COMMAND bit 2).
     pub fn bus_master(&self) -> bool {
         self.command() & Self::COMMAND_BUS_MASTER != 0
     }
 
-    /// The BAR that claims all `width` bytes at memory address `address`, and the
-    /// offset inside it; `None` when memory decode is off (COMMAND bit 1).
-    pub fn claims_memory(&self, address: u64, width: u8) -> Option<(u8, u64)> {
-        if self.command() & Self::COMMAND_MEMORY == 0 {
+    /// Whether COMMAND lets the function answer in `space` (bits 0 and 1).
+    pub fn decodes(&self, space: Space) -> bool {
+        let bit = match space {
+            Space::Port => Self::COMMAND_IO,
+            Space::Memory => Self::COMMAND_MEMORY,
+        };
+        self.command() & bit != 0
+    }
+
+    /// The BAR that claims all `width` bytes at `address`, the lowest of several, and
+    /// the offset inside it; `None` when the decode of `space` is off.
+    ///
+    /// Address 0 is one like any other: PCI has no value that says "not placed".
+    pub fn claims(&self, space: Space, address: u64, width: u8) -> Option<(u8, u64)> {
+        if !self.decodes(space) {
             return None;
         }
-        self.bars.iter().find_map(|bar| {
+        let io = space == Space::Port;
+        self.bars.iter().filter(|bar| bar.kind.is_io() == io).find_map(|bar| {
             let offset = address.checked_sub(self.bar_address(bar))?;
-            let last = offset.checked_add(u64::from(width) - 1)?;
+            let last = offset.checked_add(u64::from(width).checked_sub(1)?)?;
             (last < bar.size).then_some((bar.index, offset))
         })
+    }
+
+    /// Each BAR's kind, and the first and last address that it has now.
+    pub(super) fn bar_ranges(&self) -> impl Iterator<Item = (BarKind, u64, u64)> {
+        self.bars.iter().map(|bar| {
+            let first = self.bar_address(bar);
+            (bar.kind, first, first.saturating_add(bar.size - 1))
+        })
+    }
+
+    /// Which layout the header has.
+    pub(super) fn header(&self) -> Header {
+        self.header
+    }
+
+    /// The highest bus number behind a bridge.
+    pub(super) fn subordinate(&self) -> Option<u8> {
+        let register = BridgeHeader::SubordinateBus.offset() as u8;
+        (self.header == Header::Bridge).then(|| self.load(register, 1) as u8)
+    }
+
+    /// The pin that the function interrupts by.
+    pub fn interrupt_pin(&self) -> Option<Pin> {
+        let pin = self.bytes[at(ConfigHeader::InterruptPin)];
+        Pin::ALL.into_iter().find(|candidate| *candidate as u8 == pin)
+    }
+
+    /// Whether COMMAND keeps the function from asserting its pin (bit 10).
+    pub fn interrupt_disabled(&self) -> bool {
+        self.command() & Self::COMMAND_INTERRUPT_DISABLE != 0
+    }
+
+    /// Whether there is an MSI-X capability that is enabled.
+    pub fn msix_enabled(&self) -> bool {
+        let is_msix = |(capability, _): &&(Capability, u8)| capability.kind == CapabilityKind::Msix;
+        self.capabilities.iter().find(is_msix).is_some_and(|(capability, _)| {
+            let control = capability.at + MsixCap::MessageControl.offset() as u8;
+            self.u16_at(control) & Self::MSIX_ENABLE != 0
+        })
+    }
+
+    /// Shows in STATUS whether an interrupt is pending (bit 3, read-only).
+    pub(super) fn set_interrupt_status(&mut self, pending: bool) {
+        let status = &mut self.bytes[at(ConfigHeader::Status)];
+        *status =
+            *status & !Self::STATUS_INTERRUPT | if pending { Self::STATUS_INTERRUPT } else { 0 };
+    }
+
+    /// Firmware's note of the line that the pin is wired to.
+    pub(super) fn set_interrupt_line(&mut self, line: u8) {
+        self.bytes[at(ConfigHeader::InterruptLine)] = line;
+    }
+
+    /// What the guest can change is zero again, as after RST# (PCI 3.0, 6.1): nothing is
+    /// decoded, and no BAR or bus has its number.
+    pub(super) fn reset(&mut self) {
+        for (byte, (writable, clear)) in
+            self.bytes.iter_mut().zip(self.writable.iter().zip(&self.clear_by_one))
+        {
+            *byte &= !(writable | clear);
+        }
+    }
+
+    /// COMMAND is as firmware leaves it that has booted from the device.
+    pub(super) fn warm(&mut self) {
+        self.set_command(self.command() | Self::COMMAND_WARM);
+    }
+
+    /// A bridge passes accesses on in both directions.
+    pub(super) fn forward(&mut self) {
+        let all = Self::COMMAND_IO | Self::COMMAND_MEMORY | Self::COMMAND_BUS_MASTER;
+        self.set_command(self.command() | all);
+    }
+
+    /// Sets a register of a bridge, read-only bits as well.
+    pub(super) fn set(&mut self, register: BridgeHeader, value: u32) {
+        let width = usize::from(register.width());
+        put(&mut self.bytes, register.offset().into(), &value.to_le_bytes()[..width]);
     }
 
     /// The 16 bits at `offset`.
@@ -191,10 +345,10 @@ impl ConfigSpace {
 
     fn bar_address(&self, bar: &Bar) -> u64 {
         let offset = ConfigHeader::Bar0.offset() as u8 + 4 * bar.index;
-        let low = u64::from(self.load(offset, 4) & !0xf);
+        let low = u64::from(self.load(offset, 4)) & !bar.kind.flags_mask();
         match bar.kind {
-            BarKind::Memory32 => low,
             BarKind::Memory64 => u64::from(self.load(offset + 4, 4)) << 32 | low,
+            _ => low,
         }
     }
 
@@ -220,90 +374,5 @@ fn put(bytes: &mut [u8; 256], offset: usize, value: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn function() -> ConfigSpace {
-        let identity = Identity {
-            vendor: 0x1af4,
-            device: 0x1042,
-            revision: 1,
-            class: 0x01_00_00,
-            subsystem_vendor: 0x1af4,
-            subsystem: 0x1100,
-        };
-        ConfigSpace::new(identity).with_bar(0, BarKind::Memory32, 0x1000, 0xfebc_1000).with_bar(
-            4,
-            BarKind::Memory64,
-            0x4000,
-            0x1_0000_0000,
-        )
-    }
-
-    #[test]
-    fn the_header_holds_the_identity_in_its_places() {
-        let config = function();
-        assert_eq!(config.load(0x00, 4), 0x1042_1af4);
-        assert_eq!(config.load(0x08, 4), 0x0100_0001);
-        assert_eq!(config.load(0x0b, 1), 0x01);
-        assert_eq!(config.load(0x2c, 4), 0x1100_1af4);
-    }
-
-    #[test]
-    fn a_bar_answers_all_ones_with_its_size_and_type() {
-        let mut config = function();
-        for probe in [0xffff_ffff, 0xffff_fff0] {
-            config.store(0x10, 4, probe);
-            assert_eq!(config.load(0x10, 4), 0xffff_f000);
-            config.store(0x20, 4, probe);
-            config.store(0x24, 4, probe);
-            assert_eq!(config.load(0x20, 4), 0xffff_c00c);
-        }
-        config.store(0x24, 4, 0xffff_ffff);
-        assert_eq!(config.load(0x24, 4), 0xffff_ffff);
-        config.store(0x14, 4, 0xffff_ffff);
-        assert_eq!(config.load(0x14, 4), 0, "a BAR that is not there");
-    }
-
-    #[test]
-    fn a_bar_claims_its_own_bytes_and_only_while_memory_decode_is_on() {
-        let mut config = function();
-        assert_eq!(config.claims_memory(0xfebc_1000, 4), Some((0, 0)));
-        assert_eq!(config.claims_memory(0xfebc_1fff, 1), Some((0, 0xfff)));
-        assert_eq!(config.claims_memory(0xfebc_1fff, 2), None, "reaches over the end");
-        assert_eq!(config.claims_memory(0xfebc_0fff, 1), None);
-        assert_eq!(config.claims_memory(0x1_0000_3000, 2), Some((4, 0x3000)));
-        assert_eq!(config.claims_memory(u64::MAX, 8), None);
-        config.store(0x20, 4, 0xd000_0000);
-        config.store(0x24, 4, 0);
-        assert_eq!(config.claims_memory(0xd000_3000, 2), Some((4, 0x3000)), "relocated");
-        config.store(0x04, 2, 0);
-        assert_eq!(config.claims_memory(0xfebc_1000, 4), None);
-    }
-
-    #[test]
-    fn command_keeps_its_reserved_bits_zero_and_status_is_cleared_by_ones() {
-        let mut config = function();
-        config.store(0x04, 2, 0xffff);
-        assert_eq!(config.load(0x04, 2), 0x0547);
-        config.bytes[0x07] = 0xa0;
-        config.store(0x07, 1, 0x80);
-        assert_eq!(config.load(0x07, 1), 0x20, "only the bit written as one");
-        config.store(0x04, 4, 0xffff_0006);
-        assert_eq!(config.load(0x04, 4), 0x0000_0006, "a 32-bit store reaches STATUS");
-    }
-
-    #[test]
-    fn capabilities_are_a_list_in_the_order_in_which_they_were_added() {
-        let (config, first) = function().with_capability(CapabilityKind::Msix, &[1, 0]);
-        let body = [16, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        let (config, second) = config.with_capability(CapabilityKind::Virtio(1), &body);
-        assert_eq!((first, second), (0x40, 0x44));
-        assert_eq!(config.load(0x06, 2), 0x0010);
-        assert_eq!(config.load(0x34, 1), 0x40);
-        assert_eq!(config.load(0x40, 4), 0x0001_4411);
-        assert_eq!(config.load(0x44, 4), 0x0110_0009);
-        assert_eq!(config.capability_at(0x53).map(|c| c.at), Some(0x44));
-        assert_eq!(config.capability_at(0x54), None);
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

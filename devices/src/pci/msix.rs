@@ -29,6 +29,8 @@ impl Msix {
     /// Bytes of a table entry.
     const ENTRY: u64 = 16;
     const CONTROL_MASK: u32 = 1;
+    /// Every vector is masked at reset (PCI 3.0, 6.8.2).
+    const MASKED: Entry = Entry { address: 0, data: 0, control: Self::CONTROL_MASK };
     const MESSAGE_ENABLE: u16 = 1 << 15;
     const MESSAGE_FUNCTION_MASK: u16 = 1 << 14;
 
@@ -47,11 +49,20 @@ impl Msix {
         body.extend((table | u32::from(bar)).to_le_bytes());
         body.extend((pba | u32::from(bar)).to_le_bytes());
         let (config, capability) = config.with_capability(CapabilityKind::Msix, &body);
-        // Every vector is masked at reset (PCI 3.0, 6.8.2.10).
-        let masked = Entry { address: 0, data: 0, control: Self::CONTROL_MASK };
-        let table = vec![masked; vectors.into()];
+        let table = vec![Self::MASKED; vectors.into()];
         let pending = vec![false; vectors.into()];
         (config, Self { function, capability, table, pending })
+    }
+
+    /// As after RST#: every vector is masked, and nothing is pending.
+    pub(crate) fn reset(&mut self) {
+        self.table.fill(Self::MASKED);
+        self.pending.fill(false);
+    }
+
+    /// The function is known by this address from now on.
+    pub(crate) fn numbered(&mut self, function: Bdf) {
+        self.function = function;
     }
 
     /// How many vectors there are.
@@ -147,7 +158,7 @@ impl Msix {
         let entry = &mut self.table[usize::from(vector)];
         let low = value as u32;
         match register {
-            // The low two bits are read-only zero (PCI 3.0, 6.8.2.7).
+            // The low two bits are read-only zero (PCI 3.0, 6.8.2).
             MsixEntry::MessageAddressLow if width == 8 => entry.address = value & !3,
             MsixEntry::MessageAddressLow => {
                 entry.address = entry.address >> 32 << 32 | u64::from(low & !3);
@@ -170,9 +181,9 @@ impl Msix {
     pub(crate) fn load_pending(&mut self, host: &mut Host<'_>, offset: u64, width: u8) -> u64 {
         let length = 8 * self.pending.len().div_ceil(64) as u64;
         let refusal = match width {
-            4 | 8 if !offset.is_multiple_of(width.into()) => Some(Refusal::Unaligned),
-            4 | 8 if offset + u64::from(width) > length => Some(Refusal::NoRegister),
-            4 | 8 => None,
+            _ if offset.saturating_add(width.into()) > length => Some(Refusal::NoRegister),
+            4 | 8 if offset.is_multiple_of(width.into()) => None,
+            4 | 8 => Some(Refusal::Unaligned),
             _ => Some(Refusal::Width),
         };
         if let Some(why) = refusal {

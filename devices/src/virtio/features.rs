@@ -1,4 +1,7 @@
 use std::fmt;
+use std::str::FromStr;
+
+use bitflags::Flags;
 
 bitflags::bitflags! {
     /// Feature bits of a virtio block device (VIRTIO 1.4, 5.2.3 and 6).
@@ -46,6 +49,8 @@ bitflags::bitflags! {
         const IN_ORDER = 1 << 35;
         /// A notification says how far the driver has come.
         const NOTIFICATION_DATA = 1 << 38;
+        /// A notification carries what the device says, not the queue's index.
+        const NOTIF_CONFIG_DATA = 1 << 39;
         /// A queue can be reset by itself.
         const RING_RESET = 1 << 40;
         const _ = !0;
@@ -53,6 +58,16 @@ bitflags::bitflags! {
 }
 
 impl Features {
+    /// Every feature that has a name, as text.
+    fn all_named() -> String {
+        Self::FLAGS
+            .iter()
+            .map(|flag| flag.name())
+            .filter(|name| !name.is_empty())
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
     /// The 32 bits that a feature window shows; windows beyond the bits that exist are 0.
     pub(crate) fn window(self, select: u32) -> u32 {
         match select {
@@ -71,6 +86,24 @@ impl Features {
             _ => return,
         };
         *self = Self::from_bits_retain(u64::from(high) << 32 | u64::from(low));
+    }
+}
+
+/// A word is not a feature.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no feature {0:?}; there are {known}", known = Features::all_named())]
+pub struct UnknownFeature(String);
+
+impl FromStr for Features {
+    type Err = UnknownFeature;
+
+    /// Names joined by `+`, in any case.
+    fn from_str(text: &str) -> Result<Self, UnknownFeature> {
+        text.split('+').try_fold(Self::empty(), |features, name| {
+            let name = name.trim().to_ascii_uppercase();
+            let feature = Self::from_name(&name).ok_or(UnknownFeature(name))?;
+            Ok(features | feature)
+        })
     }
 }
 

@@ -1,140 +1,46 @@
-use eclipse_trace::register::{BlockCfg, CapabilityKind, CommonCfg, Structure};
+use std::io;
+
+use eclipse_trace::register::{CommonCfg, LegacyCfg, Structure};
 use eclipse_trace::{Access, Bdf, Refusal, Register, Violation};
 
 use super::blk::Blk;
 use super::device::{Notification, VirtioDevice};
+use super::layout::{Addresses, Layout, Parts};
+use super::legacy::{Legacy, LegacyPlace};
 use super::modern::Common;
+use super::place::{Place, What, high_half};
+use super::settings::VirtioConfig;
 use super::status::Isr;
 use crate::Host;
-use crate::pci::{BarKind, ConfigSpace, Function, Identity, Msix};
+use crate::fault::Command;
+use crate::pci::{ConfigSpace, Function, Msix};
 use crate::platform::all_ones;
+use crate::schedule::{Completion, Occasion};
 
 /// A virtio block device as a PCI function (VIRTIO 1.4, 4.1).
-///
-/// BAR 0 holds the MSI-X table and pending bits, BAR 4 the four virtio
-/// structures, a page each.
 pub(crate) struct VirtioFunction {
     function: Bdf,
+    layout: Layout,
     config: ConfigSpace,
-    msix: Msix,
+    msix: Option<Msix>,
+    /// Where the capability of the window into the BARs is.
+    window: Option<u8>,
     common: Common,
+    legacy: Legacy,
     device: VirtioDevice,
 }
 
-/// What lies at an offset of BAR 4.
-enum Place {
-    Common(CommonCfg),
-    /// The doorbell of a queue.
-    Notify(u16),
-    Isr,
-    Block(BlockCfg, u32),
-    None(Structure, Refusal),
-}
-
 impl VirtioFunction {
-    const VENDOR: u16 = 0x1af4;
-    /// Added to the virtio device ID (VIRTIO 1.4, 4.1.2).
-    const MODERN_DEVICE: u16 = 0x1040;
-    const MSIX_BAR: u8 = 0;
-    const MSIX_BAR_ADDRESS: u64 = 0xfebc_1000;
-    const MSIX_TABLE: u32 = 0;
-    const MSIX_PBA: u32 = 0x800;
-    /// One for configuration changes and one for the queue.
-    const MSIX_VECTORS: u16 = 2;
-    const VIRTIO_BAR: u8 = 4;
-    const VIRTIO_BAR_ADDRESS: u64 = 0xfe00_0000;
-    const VIRTIO_BAR_SIZE: u64 = 0x4000;
-    /// Length of each structure's part of the BAR.
-    const PART: u64 = 0x1000;
-    const NOTIFY_OFF_MULTIPLIER: u32 = 4;
-
-    pub(crate) fn new(function: Bdf, blk: Blk) -> Self {
-        let config = ConfigSpace::new(Identity {
-            vendor: Self::VENDOR,
-            device: Self::MODERN_DEVICE + Blk::DEVICE_ID,
-            // 4.1.2.1: a non-transitional device has revision 1 or higher and a
-            // subsystem ID of 0x40 or higher.
-            revision: 1,
-            class: Blk::CLASS,
-            subsystem_vendor: Self::VENDOR,
-            subsystem: 0x1100,
-        })
-        .with_bar(Self::MSIX_BAR, BarKind::Memory32, 0x1000, Self::MSIX_BAR_ADDRESS)
-        .with_bar(
-            Self::VIRTIO_BAR,
-            BarKind::Memory64,
-            Self::VIRTIO_BAR_SIZE,
-            Self::VIRTIO_BAR_ADDRESS,
-        );
-        let (config, msix) = Msix::new(
-            config,
-            function,
-            Self::MSIX_VECTORS,
-            Self::MSIX_BAR,
-            Self::MSIX_TABLE,
-            Self::MSIX_PBA,
-        );
-        let config =
-            [(1, 0, None), (3, 1, None), (4, 2, None), (2, 3, Some(Self::NOTIFY_OFF_MULTIPLIER))]
-                .into_iter()
-                .fold(config, |config, (cfg_type, part, extra)| {
-                    let body = Self::capability_body(cfg_type, part, extra);
-                    config.with_capability(CapabilityKind::Virtio(cfg_type), &body).0
-                });
-        let device = VirtioDevice::new(blk, 1, Blk::QUEUE_SIZE, msix.vectors());
-        Self { function, config, msix, common: Common::default(), device }
-    }
-
-    /// `struct virtio_pci_cap` behind its ID and next pointer (VIRTIO 1.4, 4.1.4).
-    fn capability_body(cfg_type: u8, part: u32, extra: Option<u32>) -> Vec<u8> {
-        let cap_len = if extra.is_some() { 20 } else { 16 };
-        let mut body = vec![cap_len, cfg_type, Self::VIRTIO_BAR, 0, 0, 0];
-        body.extend((part * Self::PART as u32).to_le_bytes());
-        body.extend((Self::PART as u32).to_le_bytes());
-        body.extend(extra.into_iter().flat_map(u32::to_le_bytes));
-        body
-    }
-
-    fn place(&self, offset: u64, width: u8) -> Place {
-        let inside = offset % Self::PART;
-        match offset / Self::PART {
-            0 => match decode_half(inside, width) {
-                Ok(register) => Place::Common(register),
-                Err(why) => Place::None(Structure::Common, why),
-            },
-            1 if inside == 0 && width == 1 => Place::Isr,
-            1 if inside == 0 => Place::None(Structure::Isr, Refusal::Width),
-            1 => Place::None(Structure::Isr, Refusal::NoRegister),
-            2 => match BlockCfg::decode(inside, width) {
-                Ok(register) => match self.device.blk().config(register) {
-                    Some(value) => Place::Block(register, value),
-                    // The field does not exist without its feature (5.2.4).
-                    None => Place::None(Structure::Block, Refusal::NoRegister),
-                },
-                Err(why) => Place::None(Structure::Block, why),
-            },
-            3 => self.doorbell(inside, width),
-            _ => Place::None(Structure::Bar(Self::VIRTIO_BAR), Refusal::NoRegister),
-        }
-    }
-
-    /// The queue whose notification address is at `inside` (4.1.4.4: its
-    /// `queue_notify_off`, which here is its index, times the multiplier).
-    fn doorbell(&self, inside: u64, width: u8) -> Place {
-        let multiplier = u64::from(Self::NOTIFY_OFF_MULTIPLIER);
-        let queue = (inside / multiplier) as u16;
-        let refuse = |why| Place::None(Structure::Notify, why);
-        match queue {
-            _ if queue >= self.device.num_queues() => refuse(Refusal::NoRegister),
-            _ if !inside.is_multiple_of(multiplier) => refuse(Refusal::Unaligned),
-            // 4.1.5.2.1: without NOTIFICATION_DATA it is a 16-bit write.
-            _ if width != 2 => refuse(Refusal::Width),
-            queue => Place::Notify(queue),
-        }
+    pub(crate) fn new(function: Bdf, at: Addresses, blk: Blk, virtio: VirtioConfig) -> Self {
+        let layout = Layout::of(&virtio, blk.queues());
+        let Parts { config, msix, window } = layout.build(function, &virtio, at);
+        let (common, legacy) = (Common::default(), Legacy::default());
+        let device = VirtioDevice::new(blk, virtio);
+        Self { function, layout, config, msix, window, common, legacy, device }
     }
 
     fn store_common(&mut self, host: &mut Host<'_>, register: CommonCfg, width: u8, value: u64) {
-        let halves = [Some(register), (width == 8).then(|| next_half(register)).flatten()];
+        let halves = [Some(register), (width == 8).then(|| high_half(register)).flatten()];
         for (register, value) in halves.into_iter().flatten().zip([value, value >> 32]) {
             if let Err(violation) = self.common.store(&mut self.device, register, value as u32) {
                 // The other half would only break the same rule again.
@@ -142,55 +48,233 @@ impl VirtioFunction {
             }
         }
         if register == CommonCfg::DeviceStatus && value == 0 {
-            self.msix.forget();
+            self.forget_pending();
         }
     }
 
-    fn load_common(&self, register: CommonCfg, width: u8) -> u64 {
-        let low = u64::from(self.common.load(&self.device, register));
-        match next_half(register).filter(|_| width == 8) {
-            Some(high) => u64::from(self.common.load(&self.device, high)) << 32 | low,
+    fn load_common(&mut self, register: CommonCfg, width: u8) -> u64 {
+        let low = u64::from(self.common.load(&mut self.device, register));
+        match high_half(register).filter(|_| width == 8) {
+            Some(high) => u64::from(self.common.load(&mut self.device, high)) << 32 | low,
             None => low,
         }
     }
 
-    /// The driver rang `queue`'s doorbell with `value`.
-    fn notify(&mut self, host: &mut Host<'_>, queue: u16, value: u16) {
-        if value != queue {
-            host.violation(Violation::NotifyValue { queue, value });
+    fn forget_pending(&mut self) {
+        if let Some(msix) = &mut self.msix {
+            msix.forget();
+        }
+    }
+
+    /// The driver rang the doorbell of `queue`, or the one that is all queues', with `value`.
+    fn notify(&mut self, host: &mut Host<'_>, queue: Option<u16>, value: u64) {
+        // With NOTIFICATION_DATA the upper half says how far the driver has come (4.1.5.2.1).
+        let named = value as u16;
+        let queue = queue.unwrap_or(named);
+        if named != queue {
+            host.violation(Violation::NotifyValue { queue, value: named });
         }
         for notification in self.device.notify(host, queue) {
             self.interrupt(host, notification);
         }
+        self.device.check_notification_data(host, queue, (value >> 16) as u16);
+        self.resume(host, Occasion::Doorbell);
     }
 
     fn interrupt(&mut self, host: &mut Host<'_>, notification: Notification) {
         let Notification { cause, vector } = notification;
+        if !host.sends(vector) {
+            return;
+        }
         // 4.1.4.5.1: a configuration change shows in the ISR status even with MSI-X.
-        if cause == Isr::CONFIG || !self.msix.enabled(&self.config) {
+        if cause == Isr::CONFIG || !self.msix_enabled() {
             self.device.raise_isr(cause);
         }
-        self.msix.raise(host, &self.config, vector);
+        if let Some(msix) = &mut self.msix {
+            msix.raise(host, &self.config, vector);
+        }
     }
 
-    fn none(&self, structure: Structure, offset: u64) -> Register {
-        let start = match structure {
-            Structure::Bar(_) => offset,
-            _ => offset % Self::PART,
+    fn msix_enabled(&self) -> bool {
+        self.msix.as_ref().is_some_and(|msix| msix.enabled(&self.config))
+    }
+
+    fn load_structures(&mut self, host: &mut Host<'_>, offset: u64, width: u8) -> u64 {
+        let function = self.function;
+        let Place { what, forgiven } = Place::of(&self.device, &self.layout, offset, width);
+        let (register, value) = match what {
+            What::Common(register) => {
+                (Register::Common { function, register }, self.load_common(register, width))
+            }
+            What::Isr => (Register::Isr { function }, self.device.take_isr().into()),
+            What::Block(register, value) => (Register::Block { function, register }, value.into()),
+            // A doorbell has nothing to load (4.1.4.4).
+            What::Notify(_) => {
+                let inside = offset - self.layout.notify.0;
+                return self.refuse_load(
+                    host,
+                    Structure::Notify,
+                    inside,
+                    width,
+                    Refusal::NoRegister,
+                );
+            }
+            What::None(structure, inside, why) => {
+                return self.refuse_load(host, structure, inside, width, why);
+            }
         };
-        let offset = u32::try_from(start).unwrap_or(u32::MAX);
+        let value = value & all_ones(width);
+        host.accessed(register, Access::Load { width, value });
+        if let Some(violation) = forgiven {
+            host.violation(violation);
+        }
+        if let Register::Block { register, .. } = register
+            && let Err(violation) = self.device.blk().check_load(register)
+        {
+            host.violation(violation);
+        }
+        value
+    }
+
+    fn store_structures(&mut self, host: &mut Host<'_>, offset: u64, width: u8, value: u64) {
+        let function = self.function;
+        let access = Access::Store { width, value };
+        let Place { what, forgiven } = Place::of(&self.device, &self.layout, offset, width);
+        let inside = offset % Layout::PART;
+        let read_only = |structure| (structure, inside, Refusal::ReadOnly);
+        let register = match what {
+            What::Common(register) if register.writable() => {
+                Ok(Register::Common { function, register })
+            }
+            What::Common(_) => Err(read_only(Structure::Common)),
+            What::Isr => Err(read_only(Structure::Isr)),
+            What::Block(register, _) if register.writable() => {
+                Ok(Register::Block { function, register })
+            }
+            What::Block(..) => Err(read_only(Structure::Block)),
+            What::Notify(queue) => {
+                Ok(Register::Notify { function, queue: queue.unwrap_or(value as u16) })
+            }
+            What::None(structure, inside, why) => Err((structure, inside, why)),
+        };
+        let value = match register {
+            Ok(register) => match host.accessed(register, access) {
+                Some(value) => value,
+                None => return,
+            },
+            Err((structure, inside, why)) => {
+                return host.refused(self.none(structure, inside), access, why);
+            }
+        };
+        if let Some(violation) = forgiven {
+            host.violation(violation);
+        }
+        match what {
+            What::Common(register) => self.store_common(host, register, width, value),
+            What::Notify(queue) => self.notify(host, queue, value),
+            What::Block(register, _) => {
+                if let Err(violation) = self.device.store_blk(register, value as u32) {
+                    host.violation(violation);
+                }
+            }
+            What::Isr | What::None(..) => {}
+        }
+        self.device.record_forgiven(host);
+    }
+
+    fn load_legacy(&mut self, host: &mut Host<'_>, offset: u64, width: u8) -> u64 {
+        let function = self.function;
+        let (register, value) = match Legacy::decode(offset, width, self.msix_enabled()) {
+            Ok(LegacyPlace::Register(register)) => {
+                let value = self.legacy.load(&mut self.device, register);
+                (Register::Legacy { function, register }, value.into())
+            }
+            Ok(LegacyPlace::Config(offset)) => {
+                let value = Legacy::load_config(&self.device, offset, width);
+                (Register::LegacyConfig { function, offset }, value)
+            }
+            Err(why) => return self.refuse_load(host, Structure::Legacy, offset, width, why),
+        };
+        host.accessed(register, Access::Load { width, value });
+        value
+    }
+
+    fn store_legacy(&mut self, host: &mut Host<'_>, offset: u64, width: u8, value: u64) {
+        let function = self.function;
+        let access = Access::Store { width, value };
+        let refused = match Legacy::decode(offset, width, self.msix_enabled()) {
+            Ok(LegacyPlace::Register(register)) if register.writable() => {
+                host.accessed(Register::Legacy { function, register }, access);
+                if register == LegacyCfg::QueueNotify {
+                    self.notify(host, None, value);
+                } else if let Err(violation) =
+                    self.legacy.store(&mut self.device, register, value as u32)
+                {
+                    host.violation(violation);
+                }
+                if register == LegacyCfg::DeviceStatus && value == 0 {
+                    self.forget_pending();
+                }
+                self.device.record_forgiven(host);
+                return;
+            }
+            Ok(LegacyPlace::Register(_)) => Refusal::ReadOnly,
+            Ok(LegacyPlace::Config(at)) => {
+                match Legacy::store_config(&mut self.device, at, width, value) {
+                    Some(stored) => {
+                        host.accessed(Register::LegacyConfig { function, offset: at }, access);
+                        if let Err(violation) = stored {
+                            host.violation(violation);
+                        }
+                        return;
+                    }
+                    None => Refusal::ReadOnly,
+                }
+            }
+            Err(why) => why,
+        };
+        host.refused(self.none(Structure::Legacy, offset), access, refused);
+    }
+
+    /// Where the window points: BAR, offset and length, if a driver may access it so
+    /// (VIRTIO 1.4, 4.1.4.9.2).
+    fn window_target(&self, host: &mut Host<'_>, at: u8) -> Option<(u8, u64, u8)> {
+        let (bar, offset, len) = (
+            self.config.load(at + 4, 1) as u8,
+            self.config.load(at + 8, 4),
+            self.config.load(at + 12, 4),
+        );
+        let (notify, notify_length) = self.layout.notify;
+        let inside = u64::from(offset) + u64::from(len) <= notify + notify_length;
+        let good = matches!(len, 1 | 2 | 4) && offset.is_multiple_of(len.max(1)) && inside;
+        if bar != Layout::STRUCTURES_BAR || !good {
+            host.violation(Violation::ConfigWindow { bar, offset, len });
+            return None;
+        }
+        Some((bar, offset.into(), len as u8))
+    }
+
+    /// The window's capability, if `offset` of configuration space is where its data begin.
+    fn window_data(&self, offset: u8) -> Option<u8> {
+        self.window.filter(|at| offset == at + 16)
+    }
+
+    fn none(&self, structure: Structure, inside: u64) -> Register {
+        let offset = u32::try_from(inside).unwrap_or(u32::MAX);
         Register::None { function: self.function, structure, offset }
     }
 
-    fn refuse(
+    fn refuse_load(
         &self,
         host: &mut Host<'_>,
         structure: Structure,
-        offset: u64,
-        access: Access,
+        inside: u64,
+        width: u8,
         why: Refusal,
-    ) {
-        host.refused(self.none(structure, offset), access, why);
+    ) -> u64 {
+        let access = Access::Load { width, value: all_ones(width) };
+        host.refused(self.none(structure, inside), access, why);
+        access.value()
     }
 }
 
@@ -203,91 +287,107 @@ impl Function for VirtioFunction {
         &mut self.config
     }
 
-    fn config_stored(&mut self, host: &mut Host<'_>) {
-        self.msix.deliver(host, &self.config);
+    fn config_loading(&mut self, host: &mut Host<'_>, offset: u8, _width: u8) {
+        if let Some(at) = self.window_data(offset)
+            && let Some((bar, from, len)) = self.window_target(host, at)
+        {
+            let value = self.load(host, bar, from, len);
+            self.config.store(offset, len, value as u32);
+        }
+    }
+
+    fn config_stored(&mut self, host: &mut Host<'_>, offset: u8, _width: u8) {
+        if let Some(at) = self.window_data(offset)
+            && let Some((bar, to, len)) = self.window_target(host, at)
+        {
+            let value = self.config.load(offset, len);
+            self.store(host, bar, to, len, value.into());
+        }
+        if let Some(msix) = &mut self.msix {
+            msix.deliver(host, &self.config);
+        }
+    }
+
+    /// 4.1.4.5.1: without MSI-X the pin follows the ISR status.
+    fn intx(&self) -> bool {
+        self.device.isr_pending()
+    }
+
+    fn reset(&mut self) {
+        self.device.reset();
+        self.common = Common::default();
+        self.legacy = Legacy::default();
+        if let Some(msix) = &mut self.msix {
+            msix.reset();
+        }
+    }
+
+    fn numbered(&mut self, function: Bdf) {
+        self.function = function;
+        if let Some(msix) = &mut self.msix {
+            msix.numbered(function);
+        }
+    }
+
+    fn warm(&mut self) {
+        self.device.warm();
+    }
+
+    fn set_completion(&mut self, completion: Completion) {
+        self.device.set_completion(completion);
+    }
+
+    fn defers(&self) -> bool {
+        self.device.defers()
+    }
+
+    fn resume(&mut self, host: &mut Host<'_>, occasion: Occasion) {
+        for notification in self.device.resume(host, occasion) {
+            self.interrupt(host, notification);
+        }
     }
 
     fn load(&mut self, host: &mut Host<'_>, bar: u8, offset: u64, width: u8) -> u64 {
-        let function = self.function;
-        if bar == Self::MSIX_BAR {
-            return match offset.checked_sub(Self::MSIX_PBA.into()) {
-                Some(offset) => self.msix.load_pending(host, offset, width),
-                None => self.msix.load_table(host, offset, width),
-            };
+        let has_legacy = self.device.settings().transport.has_legacy();
+        match &mut self.msix {
+            Some(msix) if bar == self.layout.msix_bar => {
+                match offset.checked_sub(self.layout.msix_pba) {
+                    Some(offset) => msix.load_pending(host, offset, width),
+                    None => msix.load_table(host, offset, width),
+                }
+            }
+            _ if bar == Layout::LEGACY_BAR && has_legacy => self.load_legacy(host, offset, width),
+            _ => self.load_structures(host, offset, width),
         }
-        let (register, value) = match self.place(offset, width) {
-            Place::Common(register) => {
-                (Register::Common { function, register }, self.load_common(register, width))
-            }
-            Place::Isr => (Register::Isr { function }, self.device.take_isr().into()),
-            Place::Block(register, value) => (Register::Block { function, register }, value.into()),
-            Place::Notify(_) => {
-                // A doorbell has nothing to load (4.1.4.4).
-                let access = Access::Load { width, value: all_ones(width) };
-                self.refuse(host, Structure::Notify, offset, access, Refusal::NoRegister);
-                return access.value();
-            }
-            Place::None(structure, why) => {
-                let access = Access::Load { width, value: all_ones(width) };
-                self.refuse(host, structure, offset, access, why);
-                return access.value();
-            }
-        };
-        host.accessed(register, Access::Load { width, value });
-        value
     }
 
     fn store(&mut self, host: &mut Host<'_>, bar: u8, offset: u64, width: u8, value: u64) {
-        let function = self.function;
-        if bar == Self::MSIX_BAR {
-            return match offset.checked_sub(Self::MSIX_PBA.into()) {
-                Some(offset) => self.msix.store_pending(host, offset, width, value),
-                None => self.msix.store_table(host, &self.config, offset, width, value),
-            };
-        }
-        let access = Access::Store { width, value };
-        match self.place(offset, width) {
-            Place::Common(register) if register.writable() => {
-                host.accessed(Register::Common { function, register }, access);
-                self.store_common(host, register, width, value);
+        let has_legacy = self.device.settings().transport.has_legacy();
+        match &mut self.msix {
+            Some(msix) if bar == self.layout.msix_bar => {
+                match offset.checked_sub(self.layout.msix_pba) {
+                    Some(offset) => msix.store_pending(host, offset, width, value),
+                    None => msix.store_table(host, &self.config, offset, width, value),
+                }
             }
-            Place::Notify(queue) => {
-                host.accessed(Register::Notify { function, queue }, access);
-                self.notify(host, queue, value as u16);
+            _ if bar == Layout::LEGACY_BAR && has_legacy => {
+                self.store_legacy(host, offset, width, value);
             }
-            Place::Common(_) => {
-                self.refuse(host, Structure::Common, offset, access, Refusal::ReadOnly);
-            }
-            Place::Isr => self.refuse(host, Structure::Isr, offset, access, Refusal::ReadOnly),
-            Place::Block(..) => {
-                self.refuse(host, Structure::Block, offset, access, Refusal::ReadOnly);
-            }
-            Place::None(structure, why) => self.refuse(host, structure, offset, access, why),
+            _ => self.store_structures(host, offset, width, value),
         }
     }
-}
 
-/// The register of the common configuration that an access matches.
-///
-/// An 8-byte access to a 64-bit field matches its low half: it is carried out as
-/// two halves and recorded as what it is, so that drivers in the field still run
-/// although 4.1.3.1 forbids it.
-fn decode_half(offset: u64, width: u8) -> Result<CommonCfg, Refusal> {
-    match CommonCfg::decode(offset, width) {
-        Err(Refusal::Width) if width == 8 => {
-            let register = CommonCfg::decode(offset, 4)?;
-            next_half(register).map(|_| register).ok_or(Refusal::Width)
+    fn obey(&mut self, host: &mut Host<'_>, command: Command) {
+        for notification in self.device.obey(host, command) {
+            self.interrupt(host, notification);
         }
-        decoded => decoded,
     }
-}
 
-/// The high half of the 64-bit field that `register` is the low half of.
-fn next_half(register: CommonCfg) -> Option<CommonCfg> {
-    match register {
-        CommonCfg::QueueDescLow => Some(CommonCfg::QueueDescHigh),
-        CommonCfg::QueueDriverLow => Some(CommonCfg::QueueDriverHigh),
-        CommonCfg::QueueDeviceLow => Some(CommonCfg::QueueDeviceHigh),
-        _ => None,
+    fn set_capacity(&mut self, host: &mut Host<'_>, sectors: u64) -> io::Result<()> {
+        let notification = self.device.set_capacity(sectors)?;
+        if let Some(notification) = notification {
+            self.interrupt(host, notification);
+        }
+        Ok(())
     }
 }

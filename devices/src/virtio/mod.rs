@@ -1,13 +1,20 @@
-//! Virtio over PCI: the modern transport, split virtqueues, the block device.
+//! Virtio over PCI: transports, virtqueues, the block device.
 
 mod blk;
 mod device;
 mod features;
 mod function;
+mod layout;
+mod legacy;
 mod modern;
-mod preset;
+mod place;
 pub(crate) mod queue;
+mod settings;
 mod status;
 
-pub use features::Features;
-pub(crate) use preset::modern_preset;
+pub(crate) use blk::Blk;
+pub use blk::{BlkConfig, DeviceId, Geometry, SegmentLimits, Topology};
+pub use features::{Features, UnknownFeature};
+pub(crate) use function::VirtioFunction;
+pub(crate) use layout::Addresses;
+pub use settings::{Profile, Transport, VirtioConfig};

@@ -2,7 +2,7 @@ use eclipse_trace::Violation;
 use eclipse_trace::register::CommonCfg;
 
 use super::device::VirtioDevice;
-use super::queue::SplitQueue;
+use super::queue::Queue;
 use crate::pci::NO_VECTOR;
 
 /// The common configuration, a register file over the device (VIRTIO 1.4, 4.1.4.3).
@@ -15,10 +15,13 @@ pub(crate) struct Common {
 
 impl Common {
     /// The value of a register.
-    pub(crate) fn load(&self, device: &VirtioDevice, register: CommonCfg) -> u32 {
+    pub(crate) fn load(&self, device: &mut VirtioDevice, register: CommonCfg) -> u32 {
+        if register == CommonCfg::DeviceStatus {
+            return device.load_status().bits().into();
+        }
         // A queue that does not exist reads as size 0 and not enabled (4.1.4.3.1).
         let queue = device.queue(self.queue_select);
-        let of_queue = |value: fn(&SplitQueue) -> u64| queue.map_or(0, value) as u32;
+        let of_queue = |value: fn(&Queue) -> u64| queue.map_or(0, value) as u32;
         match register {
             CommonCfg::DeviceFeatureSelect => self.device_feature_select,
             CommonCfg::DeviceFeature => device.offered().window(self.device_feature_select),
@@ -27,13 +30,19 @@ impl Common {
             CommonCfg::ConfigMsixVector => device.config_vector().into(),
             CommonCfg::NumQueues => device.num_queues().into(),
             CommonCfg::DeviceStatus => device.status().bits().into(),
-            // The configuration of this device never changes.
-            CommonCfg::ConfigGeneration => 0,
+            CommonCfg::ConfigGeneration => device.generation().into(),
             CommonCfg::QueueSelect => self.queue_select.into(),
             CommonCfg::QueueSize => of_queue(|q| q.size.into()),
             CommonCfg::QueueMsixVector => queue.map_or(NO_VECTOR, |q| q.vector).into(),
             CommonCfg::QueueEnable => of_queue(|q| q.enabled.into()),
-            CommonCfg::QueueNotifyOff => queue.map_or(0, |_| self.queue_select).into(),
+            CommonCfg::QueueNotifyOff => {
+                let (select, queues) = (self.queue_select, device.num_queues());
+                queue.map_or(0, |_| device.settings().notify_off(select, queues)).into()
+            }
+            // The queue's index serves as well as anything (4.1.4.3).
+            CommonCfg::QueueNotifConfigData => self.queue_select.into(),
+            // A reset is over before the store that asks for it is (4.1.4.3.1).
+            CommonCfg::QueueReset => 0,
             CommonCfg::QueueDescLow => of_queue(|q| q.desc),
             CommonCfg::QueueDescHigh => of_queue(|q| q.desc >> 32),
             CommonCfg::QueueDriverLow => of_queue(|q| q.driver),
@@ -60,20 +69,15 @@ impl Common {
             CommonCfg::DriverFeature => device.accept(self.driver_feature_select, value)?,
             CommonCfg::ConfigMsixVector => device.map_config_vector(value as u16)?,
             CommonCfg::DeviceStatus => {
-                device.store_status(value as u8)?;
+                device.store_status(value as u8, false)?;
                 if value == 0 {
                     *self = Self::default();
                 }
             }
             CommonCfg::QueueSelect => self.queue_select = value as u16,
             CommonCfg::QueueMsixVector => device.map_queue_vector(queue, value as u16)?,
-            CommonCfg::QueueSize => {
-                let queue = device.programmable(queue)?;
-                if !queue.takes_size(value as u16) {
-                    return Err(Violation::QueueSize(value as u16));
-                }
-                queue.size = value as u16;
-            }
+            CommonCfg::QueueSize => device.size_queue(queue, value as u16)?,
+            CommonCfg::QueueReset => device.reset_queue(queue, value as u16)?,
             CommonCfg::QueueEnable => device.enable_queue(queue, value as u16)?,
             CommonCfg::QueueDescLow => set_low(&mut device.programmable(queue)?.desc, value),
             CommonCfg::QueueDescHigh => set_high(&mut device.programmable(queue)?.desc, value),
@@ -84,7 +88,8 @@ impl Common {
             CommonCfg::DeviceFeature
             | CommonCfg::NumQueues
             | CommonCfg::ConfigGeneration
-            | CommonCfg::QueueNotifyOff => panic!("a read-only register is refused before"),
+            | CommonCfg::QueueNotifyOff
+            | CommonCfg::QueueNotifConfigData => panic!("a read-only register is refused before"),
         }
         Ok(())
     }

@@ -3,7 +3,8 @@ use super::registers;
 registers! {
     /// `struct virtio_blk_config` (VIRTIO 1.4, 5.2.4).
     ///
-    /// `capacity` is two registers, as every 64-bit field (4.1.3.1).
+    /// `capacity` is two registers, as every 64-bit field (4.1.3.1). The padding is
+    /// registers, because it has a value (5.2.5.2).
     pub enum BlockCfg {
         CapacityLow              = 0x00, 4, ro, "capacity_low";
         CapacityHigh             = 0x04, 4, ro, "capacity_high";
@@ -18,6 +19,7 @@ registers! {
         MinIoSize                = 0x1a, 2, ro, "min_io_size";
         OptIoSize                = 0x1c, 4, ro, "opt_io_size";
         Writeback                = 0x20, 1, rw, "writeback";
+        Unused0                  = 0x21, 1, ro, "unused0";
         NumQueues                = 0x22, 2, ro, "num_queues";
         MaxDiscardSectors        = 0x24, 4, ro, "max_discard_sectors";
         MaxDiscardSeg            = 0x28, 4, ro, "max_discard_seg";
@@ -25,6 +27,9 @@ registers! {
         MaxWriteZeroesSectors    = 0x30, 4, ro, "max_write_zeroes_sectors";
         MaxWriteZeroesSeg        = 0x34, 4, ro, "max_write_zeroes_seg";
         WriteZeroesMayUnmap      = 0x38, 1, ro, "write_zeroes_may_unmap";
+        Unused1First             = 0x39, 1, ro, "unused1[0]";
+        Unused1Second            = 0x3a, 1, ro, "unused1[1]";
+        Unused1Third             = 0x3b, 1, ro, "unused1[2]";
         MaxSecureEraseSectors    = 0x3c, 4, ro, "max_secure_erase_sectors";
         MaxSecureEraseSeg        = 0x40, 4, ro, "max_secure_erase_seg";
         SecureEraseSectorAlignment = 0x44, 4, ro, "secure_erase_sector_alignment";

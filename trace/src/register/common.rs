@@ -25,5 +25,7 @@ registers! {
         QueueDriverHigh     = 0x2c, 4, rw, "queue_driver_high";
         QueueDeviceLow      = 0x30, 4, rw, "queue_device_low";
         QueueDeviceHigh     = 0x34, 4, rw, "queue_device_high";
+        QueueNotifConfigData = 0x38, 2, ro, "queue_notif_config_data";
+        QueueReset          = 0x3a, 2, rw, "queue_reset";
     }
 }

@@ -4,18 +4,22 @@
 //! ([`Refusal`](crate::Refusal)). Configuration space is the exception, because
 //! PCI has byte enables: there any aligned access of 1, 2 or 4 bytes is legal.
 
+mod ata;
 mod block;
 mod capability;
 mod common;
 mod config;
+mod legacy;
 mod msix;
 
 use serde::{Deserialize, Serialize};
 
+pub use ata::AtaRegister;
 pub use block::BlockCfg;
 pub use capability::{Capability, CapabilityKind, MsixCap, VirtioCap};
 pub use common::CommonCfg;
-pub use config::ConfigHeader;
+pub use config::{BridgeHeader, ConfigHeader};
+pub use legacy::LegacyCfg;
 pub use msix::MsixEntry;
 
 use crate::{Bdf, Space};
@@ -121,6 +125,37 @@ pub(crate) use registers;
 pub enum Mechanism {
     /// Mechanism #1: ports 0xCF8 and 0xCFC (PCI 3.0, 3.2.2.3.2).
     Cam,
+    /// The enhanced mechanism: a window of memory (PCI Express Base 3.0, 7.2.2).
+    Ecam,
+}
+
+/// The layout of a configuration header (PCI 3.0, 6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Header {
+    /// Type 0, of a device; an absent function counts as one.
+    #[default]
+    Device,
+    /// Type 1, of a PCI-to-PCI bridge.
+    Bridge,
+}
+
+impl Header {
+    /// The name of the header register that holds the byte at `offset`, and its offset.
+    pub fn register(self, offset: u16) -> Option<(&'static str, u16)> {
+        match self {
+            Header::Device => {
+                ConfigHeader::containing(offset.into()).map(|r| (r.name(), r.offset()))
+            }
+            Header::Bridge => {
+                BridgeHeader::containing(offset.into()).map(|r| (r.name(), r.offset()))
+            }
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A structure of a function: what an offset is an offset into.
@@ -137,6 +172,8 @@ pub enum Structure {
     Isr,
     /// `virtio_blk_config` (VIRTIO 1.4, 5.2.4).
     Block,
+    /// The legacy interface's ports (VIRTIO 1.4, 4.1.4.10).
+    Legacy,
     /// The MSI-X table (PCI 3.0, 6.8.2).
     MsixTable,
     /// The MSI-X pending bit array (PCI 3.0, 6.8.2).
@@ -155,6 +192,9 @@ pub enum Register {
         function: Bdf,
         /// How.
         mechanism: Mechanism,
+        /// The layout of its header.
+        #[serde(default, skip_serializing_if = "Header::is_default")]
+        header: Header,
         /// The first byte accessed.
         offset: u16,
         /// The capability around `offset`, if there is one.
@@ -186,6 +226,20 @@ pub enum Register {
         /// Which.
         register: BlockCfg,
     },
+    /// The legacy interface.
+    Legacy {
+        /// Whose.
+        function: Bdf,
+        /// Which.
+        register: LegacyCfg,
+    },
+    /// The device's configuration over the legacy interface, which takes any width.
+    LegacyConfig {
+        /// Whose.
+        function: Bdf,
+        /// Bytes from its start.
+        offset: u16,
+    },
     /// An entry of the MSI-X table.
     MsixTable {
         /// Whose.
@@ -202,8 +256,22 @@ pub enum Register {
         /// Bytes from its start.
         offset: u16,
     },
+    /// The data register of the primary ATA channel, port 0x1F0.
+    AtaData {
+        /// The IDE controller.
+        function: Bdf,
+    },
+    /// Another register of the primary ATA channel.
+    Ata {
+        /// The IDE controller.
+        function: Bdf,
+        /// Which.
+        register: AtaRegister,
+    },
     /// The debug exit, port 0xF4.
     DebugExit,
+    /// The reset control register of a PIIX3, port 0xCF9.
+    ResetControl,
     /// The keyboard controller's command and status port, 0x64.
     KeyboardCommand,
     /// No register of `structure`, or not wholly one.
@@ -233,12 +301,17 @@ impl Register {
             | Register::Notify { function, .. }
             | Register::Isr { function }
             | Register::Block { function, .. }
+            | Register::Legacy { function, .. }
+            | Register::LegacyConfig { function, .. }
             | Register::MsixTable { function, .. }
             | Register::MsixPba { function, .. }
+            | Register::AtaData { function }
+            | Register::Ata { function, .. }
             | Register::None { function, .. } => Some(function),
             Register::ConfigAddress
             | Register::DebugExit
             | Register::KeyboardCommand
+            | Register::ResetControl
             | Register::Unclaimed { .. } => None,
         }
     }
@@ -258,7 +331,8 @@ mod tests {
         assert_eq!(C::decode(0x02, 2), Err(Refusal::Unaligned));
         assert_eq!(C::decode(0x3c, 2), Err(Refusal::NoRegister));
         assert_eq!(C::decode(u64::MAX, 1), Err(Refusal::NoRegister));
-        assert_eq!(BlockCfg::decode(0x21, 1), Err(Refusal::NoRegister), "padding after writeback");
+        assert_eq!(BlockCfg::decode(0x21, 1), Ok(BlockCfg::Unused0), "padding has a value");
+        assert_eq!(BlockCfg::decode(0x48, 4), Err(Refusal::NoRegister), "no zoned device");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! How a guest is put into memory and started.
 
+mod acpi;
+mod aml;
 pub mod elf;
 mod kernel;
 pub(crate) mod pvh;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use eclipse_devices::pci::ECAM;
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 use kvm_ioctls::VcpuFd;
 use linux_loader::{
@@ -9,14 +10,15 @@ use linux_loader::{
     configurator::{BootConfigurator, BootParams, pvh::PvhBootConfigurator},
     loader::{
         elf::start_info::{
-            XEN_HVM_MEMMAP_TYPE_RAM, XEN_HVM_START_MAGIC_VALUE, hvm_memmap_table_entry,
-            hvm_start_info,
+            XEN_HVM_MEMMAP_TYPE_ACPI, XEN_HVM_MEMMAP_TYPE_RAM, XEN_HVM_MEMMAP_TYPE_RESERVED,
+            XEN_HVM_START_MAGIC_VALUE, hvm_memmap_table_entry, hvm_start_info,
         },
         load_cmdline,
     },
 };
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
+use super::acpi;
 use crate::{Error, memory};
 
 /// Where the start info, the memory map and the command line lie.
@@ -47,7 +49,8 @@ pub fn check_command_line(text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes the start info, the memory map of `size` bytes of RAM, and the command line.
+/// Writes the start info, the memory map of `size` bytes of RAM, the ACPI tables, and the
+/// command line.
 pub(crate) fn write_boot_info(
     ram: &GuestMemoryMmap<()>,
     size: u64,
@@ -59,27 +62,39 @@ pub(crate) fn write_boot_info(
     let text = Cmdline::try_from(command_line, MAX_COMMAND_LINE + 1).expect(no_room);
     load_cmdline(ram, COMMAND_LINE, &text).expect(no_room);
 
-    let map: Vec<_> = memory::usable(size)
-        .into_iter()
-        .map(|range| hvm_memmap_table_entry {
-            addr: range.start,
-            size: range.end - range.start,
-            type_: XEN_HVM_MEMMAP_TYPE_RAM,
-            reserved: 0,
-        })
-        .collect();
+    acpi::write(ram);
+    let map = memory_map(size);
     let info = hvm_start_info {
         magic: XEN_HVM_START_MAGIC_VALUE,
         version: 1,
         cmdline_paddr: COMMAND_LINE.0,
         memmap_paddr: MEMORY_MAP.0,
         memmap_entries: u32::try_from(map.len()).expect("RAM has at most three ranges"),
+        rsdp_paddr: acpi::ROOT_POINTER,
         ..Default::default()
     };
     let mut params = BootParams::new(&info, START_INFO);
     params.set_sections(&map, MEMORY_MAP);
     PvhBootConfigurator::write_bootparams(&params, ram).expect(no_room);
     Ok(())
+}
+
+/// The memory map: RAM that the guest may use, the ACPI tables, and the ECAM window, which
+/// operating systems use only if it is reserved (PCI Firmware 3.0, 4.1.2).
+fn memory_map(size: u64) -> Vec<hvm_memmap_table_entry> {
+    let ram = memory::usable(size).into_iter().map(|range| (range, XEN_HVM_MEMMAP_TYPE_RAM));
+    let others = [(acpi::TABLES, XEN_HVM_MEMMAP_TYPE_ACPI), (ECAM, XEN_HVM_MEMMAP_TYPE_RESERVED)];
+    let mut map: Vec<_> = ram
+        .chain(others)
+        .map(|(range, type_)| hvm_memmap_table_entry {
+            addr: range.start,
+            size: range.end - range.start,
+            type_,
+            reserved: 0,
+        })
+        .collect();
+    map.sort_by_key(|entry| entry.addr);
+    map
 }
 
 /// Puts the processor into the state of a PVH entry: 32-bit protected mode with flat segments,
@@ -139,9 +154,13 @@ mod tests {
         let word = |address| ram.read_obj::<u32>(GuestAddress(address)).unwrap();
         let long = |address| ram.read_obj::<u64>(GuestAddress(address)).unwrap();
         assert_eq!((word(0x6000), word(0x6004)), (0x336e_c578, 1));
-        assert_eq!((long(0x6018), long(0x6028), word(0x6030)), (0x8000, 0x7000, 2));
-        assert_eq!((long(0x7000), long(0x7008), word(0x7010)), (0, 0x9_FC00, 1));
-        assert_eq!((long(0x7018), long(0x7020), word(0x7028)), (0x10_0000, 0xF0_0000, 1));
+        assert_eq!((long(0x6018), long(0x6028), word(0x6030)), (0x8000, 0x7000, 4));
+        assert_eq!(long(0x6020), 0xE_0000, "the ACPI root pointer");
+        let entry = |at| (long(at), long(at + 8), word(at + 16));
+        assert_eq!(entry(0x7000), (0, 0x9_FC00, 1));
+        assert_eq!(entry(0x7018), (0xE_0000, 0x4000, 3));
+        assert_eq!(entry(0x7030), (0x10_0000, 0xF0_0000, 1));
+        assert_eq!(entry(0x7048), (0xE000_0000, 0x1000_0000, 2));
         let mut text = [0; 32];
         ram.read_slice(&mut text, GuestAddress(0x8000)).unwrap();
         assert_eq!(&text, b"scenario=boot -- path=/etc/motd\0");

@@ -2,7 +2,9 @@
 
 mod args;
 mod console;
+mod devices;
 mod disk;
+mod faults;
 mod image;
 mod print;
 mod qemu;
@@ -54,6 +56,8 @@ enum Command {
     Run(run::RunArgs),
     /// Print a transcript that `run --trace` made.
     Show(show::ShowArgs),
+    /// List the faults that `run --fault` knows by name.
+    Faults(faults::FaultsArgs),
     /// Write the embedded guest image to a file, to boot it elsewhere.
     Image(image::ImageArgs),
     /// Write the default disk to a file.
@@ -77,6 +81,9 @@ impl<E: Into<Error>> From<E> for Failure {
     }
 }
 
+/// Exit code: the command line is wrong.
+const USAGE: u8 = 2;
+
 /// Exit code: the host cannot.
 const HOST_CANNOT: u8 = 3;
 
@@ -96,7 +103,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(Failure::Host(error)) => {
             print::to_stderr(&format!("error: {}\n", error.sentence()));
-            ExitCode::from(HOST_CANNOT)
+            // Devices that cannot stand beside each other were asked for so.
+            let usage = matches!(error, Error::Devices(_));
+            ExitCode::from(if usage { USAGE } else { HOST_CANNOT })
         }
     }
 }
@@ -105,6 +114,7 @@ fn perform(cli: Cli, began: Instant) -> Result<u8, Failure> {
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run::run(args, began),
         Command::Show(args) => show::show(args),
+        Command::Faults(args) => faults::faults(&args),
         Command::Image(args) => image::image(&args),
         Command::Disk(args) => disk::disk(&args),
         Command::Qemu(args) => qemu::qemu(args),

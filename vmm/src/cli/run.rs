@@ -7,11 +7,19 @@ use std::{
 };
 
 use clap::Args;
-use eclipse_devices::Preset;
 use eclipse_trace::{Recorder, jsonl::About};
 use serde_json::json;
 
-use super::{Failure, args::GuestArgs, console::Live, print, table::table, trace_file::TraceFile};
+use super::{
+    Failure,
+    args::GuestArgs,
+    console::Live,
+    devices::DevicesArgs,
+    faults::{self, FaultsArgs, InjectArgs},
+    print,
+    table::table,
+    trace_file::TraceFile,
+};
 use crate::{Config, Console, Error, Machine, Outcome, Run, RunOptions, Signals};
 
 /// How many entries are kept for a post-mortem, at least; a transcript has them all.
@@ -22,9 +30,10 @@ const KEPT: usize = 4096;
 pub(super) struct RunArgs {
     #[command(flatten)]
     guest: GuestArgs,
-    /// The machine's devices; there is: modern
-    #[arg(long, value_name = "NAME", default_value = "modern")]
-    preset: Preset,
+    #[command(flatten)]
+    devices: DevicesArgs,
+    #[command(flatten)]
+    inject: InjectArgs,
     /// Write the transcript to this file, for `show`
     #[arg(long, value_name = "FILE.jsonl")]
     trace: Option<PathBuf>,
@@ -34,14 +43,19 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: RunArgs, began: Instant) -> Result<u8, Failure> {
+    if args.inject.help() {
+        return faults::faults(&FaultsArgs::default());
+    }
+    let faults = args.inject.schedule()?;
     let signals = Signals::catch().map_err(Error::host("catch signals"))?;
-    let about = About { preset: args.preset.to_string(), cmdline: args.guest.cmdline.clone() };
+    let about =
+        About { preset: args.devices.preset.to_string(), cmdline: args.guest.cmdline.clone() };
     let machine = Machine::new(Config {
         kernel: args.guest.open_kernel()?,
-        disk: args.guest.open_disk()?,
         memory: args.guest.memory,
         cmdline: about.cmdline.clone(),
-        preset: args.preset,
+        devices: args.devices.config(args.guest.open_disk()?)?,
+        faults,
         kvm: args.kvm,
     })?;
     let trace = args.trace.as_deref().map(|path| TraceFile::new(path, &about)).transpose()?;

@@ -21,7 +21,7 @@ pub(super) struct ShowArgs {
     #[arg(long, value_name = "BDF")]
     device: Option<Bdf>,
     /// Only these kinds: config, port, mmio, refused, ring, buffer, request, interrupt,
-    /// violation, console
+    /// violation, fault, console
     #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
     kind: Vec<Kind>,
     /// Nothing before this event

@@ -35,6 +35,11 @@ pub(super) fn table(summary: &Summary, timing: &Timing) -> String {
             },
         ),
     ];
+    let faults = ("faults", summary.faults.to_string(), String::new());
+    let mut rows = rows.to_vec();
+    if summary.faults > 0 {
+        rows.insert(5, faults);
+    }
     let mut text = String::from("\n");
     for (name, number, detail) in rows {
         let line = format!("{name:<10} {number:>10}  {detail}");

@@ -11,6 +11,8 @@ use crate::Error;
 #[derive(Debug)]
 pub(crate) struct Control {
     stop: AtomicBool,
+    /// Devices have something to do when the guest halts.
+    deferred: AtomicBool,
     input: Mutex<Vec<u8>>,
     /// The guest took the input.
     pub(super) taken: EventFd,
@@ -23,6 +25,7 @@ impl Control {
         let event = || EventFd::new(EFD_NONBLOCK).map_err(Error::host("create an eventfd"));
         Ok(Self {
             stop: AtomicBool::new(false),
+            deferred: AtomicBool::new(false),
             input: Mutex::new(Vec::new()),
             taken: event()?,
             finished: event()?,
@@ -37,6 +40,16 @@ impl Control {
     /// Tells the processor to stop; it looks when it is kicked.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether devices have something to do when the guest halts.
+    pub fn deferred(&self) -> bool {
+        self.deferred.load(Ordering::Relaxed)
+    }
+
+    /// Says whether devices have something to do when the guest halts.
+    pub fn defer(&self, deferred: bool) {
+        self.deferred.store(deferred, Ordering::Relaxed);
     }
 
     /// What the user typed since the last call.

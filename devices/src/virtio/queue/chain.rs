@@ -1,4 +1,4 @@
-use eclipse_trace::Violation;
+use eclipse_trace::{PackedViolation, Table, Violation};
 
 use crate::Host;
 
@@ -9,6 +9,10 @@ bitflags::bitflags! {
         const NEXT = 1;
         const WRITE = 2;
         const INDIRECT = 4;
+        /// Packed only (2.8.1).
+        const AVAIL = 1 << 7;
+        /// Packed only (2.8.1).
+        const USED = 1 << 15;
         const _ = !0;
     }
 }
@@ -23,6 +27,8 @@ impl Flags {
 /// An entry of a descriptor table (VIRTIO 1.4, 2.7.5), copied out of guest memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Descriptor {
+    /// Which table it is in.
+    pub(crate) table: Table,
     /// Its place in the table.
     pub(crate) index: u16,
     /// Guest-physical address of the buffer.
@@ -30,19 +36,28 @@ pub(crate) struct Descriptor {
     /// Bytes.
     pub(crate) len: u32,
     pub(crate) flags: Flags,
+    /// The next descriptor; in a packed ring the buffer ID.
     pub(crate) next: u16,
 }
 
 impl Descriptor {
-    pub(crate) fn from_bytes(index: u16, bytes: [u8; 16]) -> Self {
+    pub(crate) fn from_bytes(table: Table, index: u16, bytes: [u8; 16]) -> Self {
         let word = u128::from_le_bytes(bytes);
         Self {
+            table,
             index,
             addr: word as u64,
             len: (word >> 64) as u32,
             flags: Flags::from_bits_retain((word >> 96) as u16),
             next: (word >> 112) as u16,
         }
+    }
+
+    /// The same of a packed ring, which has `id` and `flags` where `flags` and
+    /// `next` are otherwise (VIRTIO 1.4, 2.8.13).
+    pub(crate) fn from_packed_bytes(table: Table, index: u16, bytes: [u8; 16]) -> Self {
+        let Self { addr, len, flags: id, next: flags, .. } = Self::from_bytes(table, index, bytes);
+        Self { table, index, addr, len, flags: Flags::from_bits_retain(flags), next: id.raw() }
     }
 }
 
@@ -55,13 +70,17 @@ impl Descriptor {
 pub(crate) struct Chain {
     queue: u16,
     head: u16,
+    /// The used element names it by this.
+    id: u16,
+    /// Descriptors of the ring that it takes up, if the ring is packed.
+    slots: u16,
     readable: Vec<Descriptor>,
     writable: Vec<Descriptor>,
 }
 
 impl Chain {
     pub(super) fn new(queue: u16, head: u16) -> Self {
-        Self { queue, head, readable: Vec::new(), writable: Vec::new() }
+        Self { queue, head, id: head, slots: 1, readable: Vec::new(), writable: Vec::new() }
     }
 
     /// Appends a descriptor.
@@ -77,6 +96,35 @@ impl Chain {
             return Err(Violation::ReadableAfterWritable(descriptor.index));
         }
         Ok(())
+    }
+
+    /// The same for a packed ring.
+    ///
+    /// # Errors
+    /// As [`Chain::push`].
+    pub(super) fn push_packed(&mut self, descriptor: Descriptor) -> Result<(), Violation> {
+        let broken = |_| PackedViolation::ReadableAfterWritable(descriptor.index).into();
+        self.push(descriptor).map_err(broken)
+    }
+
+    /// Says how a packed ring knows it.
+    pub(super) fn set_packed(&mut self, id: u16, slots: u16) {
+        (self.id, self.slots) = (id, slots);
+    }
+
+    /// How many descriptors of buffers it has.
+    pub(super) fn len(&self) -> usize {
+        self.readable.len() + self.writable.len()
+    }
+
+    /// Descriptors of a packed ring that it takes up.
+    pub(super) fn slots(&self) -> u16 {
+        self.slots
+    }
+
+    /// What the driver knows it by: its head, or the buffer ID of a packed ring.
+    pub(crate) fn id(&self) -> u16 {
+        self.id
     }
 
     /// The queue it came from.
@@ -99,6 +147,16 @@ impl Chain {
         self.writable.iter().map(|d| u64::from(d.len)).sum()
     }
 
+    /// The lengths of the buffers that the device may read.
+    pub(crate) fn readable_lens(&self) -> impl Iterator<Item = u32> {
+        self.readable.iter().map(|d| d.len)
+    }
+
+    /// The lengths of the buffers that the device may write.
+    pub(crate) fn writable_lens(&self) -> impl Iterator<Item = u32> {
+        self.writable.iter().map(|d| d.len)
+    }
+
     /// Reads `bytes.len()` readable bytes from position `from` on.
     ///
     /// # Errors
@@ -113,7 +171,7 @@ impl Chain {
         bytes: &mut [u8],
     ) -> Result<(), Violation> {
         pieces(&self.readable, from, bytes.len(), |piece| {
-            host.read_buffer(self.queue, piece.index, piece.addr, &mut bytes[piece.range()])
+            host.read_buffer(self.queue, piece.place, piece.addr, &mut bytes[piece.range()])
         })
     }
 
@@ -131,15 +189,15 @@ impl Chain {
         bytes: &[u8],
     ) -> Result<(), Violation> {
         pieces(&self.writable, from, bytes.len(), |piece| {
-            host.write_buffer(self.queue, piece.index, piece.addr, &bytes[piece.range()])
+            host.write_buffer(self.queue, piece.place, piece.addr, &bytes[piece.range()])
         })
     }
 }
 
 /// The part of a transfer that lies in one descriptor's buffer.
 struct Piece {
-    /// The descriptor.
-    index: u16,
+    /// Where the descriptor is.
+    place: (Table, u16),
     addr: u64,
     /// First byte of the transfer that it holds.
     start: usize,
@@ -170,9 +228,9 @@ fn pieces(
             continue;
         }
         let here = (len - skip).min((length - start) as u64) as usize;
-        let Descriptor { index, addr, len, .. } = *descriptor;
+        let Descriptor { table, index, addr, len, .. } = *descriptor;
         let addr = addr.checked_add(skip).ok_or(Violation::OutsideRam { addr, len })?;
-        each(Piece { index, addr, start, len: here })?;
+        each(Piece { place: (table, index), addr, start, len: here })?;
         start += here;
         skip = 0;
     }

@@ -1,0 +1,86 @@
+use eclipse_trace::{Access, Register, RequestKind};
+
+use super::{Area, Fate};
+use crate::Host;
+
+/// The points at which a fault may alter what a device does. Without a schedule
+/// each is one look at an `Option`.
+impl Host<'_> {
+    /// The guest accessed `register`: what it gets, or what the device takes; `None`:
+    /// nothing of a store.
+    pub(crate) fn injected(&mut self, register: &Register, access: Access) -> Option<u64> {
+        match self.stage() {
+            Some((faults, mut stage)) => faults.accessed(&mut stage, register, access),
+            None => Some(access.value()),
+        }
+    }
+
+    /// The device met an area of a queue.
+    pub(crate) fn meet(&mut self, queue: u16, area: Area, addr: u64) {
+        let Some(device) = self.device() else { return };
+        if let Some((faults, _)) = self.stage() {
+            faults.meet(device, queue, area, addr);
+        }
+    }
+
+    /// The device begins to carry out a request.
+    pub(crate) fn request(&mut self, kind: RequestKind) {
+        let Some(device) = self.device() else { return };
+        if let Some((faults, _)) = self.stage() {
+            faults.request(device, kind);
+        }
+    }
+
+    /// Whether data of the request is to be written to `len` bytes at `addr`.
+    pub(crate) fn moves(&mut self, addr: u64, len: usize) -> bool {
+        let Some(device) = self.device() else { return true };
+        self.stage()
+            .is_none_or(|(faults, mut stage)| faults.data(&mut stage, device, addr, len as u32))
+    }
+
+    /// How many of `sectors` from `sector` on are to go to the disk. A flush asks
+    /// for one.
+    pub(crate) fn reach_disk(&mut self, sector: u64, sectors: u64) -> u64 {
+        self.stage()
+            .map_or(sectors, |(faults, mut stage)| faults.reach_disk(&mut stage, sector, sectors))
+    }
+
+    /// The status to write for the request; `None`: none.
+    pub(crate) fn status(&mut self, status: u8) -> Option<u8> {
+        match self.stage() {
+            Some((faults, mut stage)) => faults.status(&mut stage, status),
+            None => Some(status),
+        }
+    }
+
+    /// What becomes of the chain at `head` now that its request was carried out.
+    pub(crate) fn fate(&mut self, head: u16) -> Fate {
+        self.stage().map_or(Fate::GivenBack, |(faults, mut stage)| faults.fate(&mut stage, head))
+    }
+
+    /// The ID and length of the used element to write to `slot`; `None`: none.
+    pub(crate) fn used_element(&mut self, slot: u16, id: u32, len: u32) -> Option<(u32, u32)> {
+        match self.stage() {
+            Some((faults, mut stage)) => faults.used(&mut stage, slot, id, len),
+            None => Some((id, len)),
+        }
+    }
+
+    /// The used index to write.
+    pub(crate) fn used_idx(&mut self, idx: u16) -> u16 {
+        self.stage().map_or(idx, |(faults, mut stage)| faults.used_idx(&mut stage, idx))
+    }
+
+    /// The device is done with a chain.
+    pub(crate) fn done(&mut self) {
+        if let Some((faults, mut stage)) = self.stage() {
+            faults.done(&mut stage);
+        }
+    }
+
+    /// Whether the device is to notify its driver through `vector`.
+    pub(crate) fn sends(&mut self, vector: u16) -> bool {
+        let Some(device) = self.device() else { return true };
+        self.stage().is_none_or(|(faults, mut stage)| faults.sends(&mut stage, device, vector))
+    }
+}

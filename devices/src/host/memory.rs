@@ -1,0 +1,258 @@
+use std::sync::atomic::Ordering;
+
+use eclipse_trace::{Access, DescriptorFlags, Direction, Event, Ring, Table, Violation};
+use vm_memory::{Bytes, GuestAddress};
+
+use super::Host;
+use crate::fault::Area;
+use crate::virtio::queue::{Descriptor, Flags};
+
+/// Guest memory, by what it is read and written for.
+impl Host<'_> {
+    /// Reads a 16-bit field of a virtqueue.
+    ///
+    /// # Errors
+    /// As [`Host::read_buffer`], and so for every method that names a memory address.
+    pub(crate) fn read_ring(
+        &mut self,
+        queue: u16,
+        field: Ring,
+        addr: u64,
+    ) -> Result<u16, Violation> {
+        self.check_master()?;
+        match field {
+            Ring::AvailFlags => self.meet(queue, Area::Avail, addr),
+            Ring::AvailIdx => self.meet(queue, Area::Avail, addr.wrapping_sub(2)),
+            _ => {}
+        }
+        let value = self
+            .memory
+            .load::<u16>(GuestAddress(addr), Ordering::Acquire)
+            .map(u16::from_le)
+            .map_err(|_| Violation::OutsideRam { addr, len: 2 })?;
+        let access = Access::Load { width: 2, value: value.into() };
+        self.record(Event::Ring { queue, field, access });
+        Ok(value)
+    }
+
+    /// Writes a 16-bit field of a virtqueue.
+    pub(crate) fn write_ring(
+        &mut self,
+        queue: u16,
+        field: Ring,
+        addr: u64,
+        value: u16,
+    ) -> Result<(), Violation> {
+        self.check_buffer(addr, 2)?;
+        let value = match field {
+            Ring::UsedIdx => {
+                self.meet(queue, Area::Used, addr.wrapping_sub(2));
+                self.used_idx(value)
+            }
+            _ => value,
+        };
+        let access = Access::Store { width: 2, value: value.into() };
+        self.record(Event::Ring { queue, field, access });
+        self.memory
+            .store(value.to_le(), GuestAddress(addr), Ordering::Release)
+            .map_err(|_| Violation::OutsideRam { addr, len: 2 })
+    }
+
+    /// Reads entry `index` of the descriptor table at `at`.
+    pub(crate) fn read_descriptor(
+        &mut self,
+        queue: u16,
+        table: Table,
+        index: u16,
+        at: u64,
+    ) -> Result<Descriptor, Violation> {
+        self.check_master()?;
+        if table == Table::Queue {
+            self.meet(queue, Area::Desc, at);
+        }
+        let descriptor = Descriptor::from_bytes(table, index, self.entry(index, at)?);
+        let Descriptor { addr, len, flags, next, .. } = descriptor;
+        let flags = DescriptorFlags(flags.raw());
+        self.record(Event::Descriptor { queue, table, index, addr, len, flags, next });
+        Ok(descriptor)
+    }
+
+    /// Reads slot `slot` of the packed ring at `ring`: the flags, and if they say
+    /// that the descriptor is `available`, the rest of it.
+    pub(crate) fn read_packed(
+        &mut self,
+        queue: u16,
+        slot: u16,
+        ring: u64,
+        available: impl FnOnce(Flags) -> bool,
+    ) -> Result<Option<Descriptor>, Violation> {
+        self.check_master()?;
+        let at = ring.wrapping_add(16 * u64::from(slot));
+        let flags = self
+            .memory
+            .load::<u16>(GuestAddress(at.wrapping_add(14)), Ordering::Acquire)
+            .map(u16::from_le)
+            .map_err(|_| Violation::OutsideRam { addr: at, len: 16 })?;
+        if !available(Flags::from_bits_retain(flags)) {
+            let access = Access::Load { width: 2, value: flags.into() };
+            self.record(Event::Ring { queue, field: Ring::DescriptorFlags(slot), access });
+            return Ok(None);
+        }
+        // The flags are read once: what was decided by them holds for the rest.
+        let mut bytes = self.entry(slot, ring)?;
+        bytes[14..].copy_from_slice(&flags.to_le_bytes());
+        Ok(Some(self.read_packed_bytes(queue, Table::Queue, slot, bytes)))
+    }
+
+    /// Reads entry `index` of the indirect table at `at`, of a packed ring.
+    pub(crate) fn read_packed_entry(
+        &mut self,
+        queue: u16,
+        index: u16,
+        at: u64,
+    ) -> Result<Descriptor, Violation> {
+        self.check_master()?;
+        let bytes = self.entry(index, at)?;
+        Ok(self.read_packed_bytes(queue, Table::Indirect, index, bytes))
+    }
+
+    fn read_packed_bytes(
+        &mut self,
+        queue: u16,
+        table: Table,
+        index: u16,
+        bytes: [u8; 16],
+    ) -> Descriptor {
+        let descriptor = Descriptor::from_packed_bytes(table, index, bytes);
+        let Descriptor { addr, len, flags, next: id, .. } = descriptor;
+        let flags = DescriptorFlags(flags.raw());
+        self.record(Event::PackedDescriptor { queue, table, index, addr, len, id, flags });
+        descriptor
+    }
+
+    /// The 16 bytes of entry `index` of the table at `at`.
+    fn entry(&self, index: u16, at: u64) -> Result<[u8; 16], Violation> {
+        let outside = Violation::OutsideRam { addr: at, len: 16 };
+        let at = at.checked_add(16 * u64::from(index)).ok_or(outside)?;
+        let mut bytes = [0; 16];
+        self.memory
+            .read_slice(&mut bytes, GuestAddress(at))
+            .map_err(|_| Violation::OutsideRam { addr: at, len: 16 })?;
+        Ok(bytes)
+    }
+
+    /// Writes the used descriptor for buffer `id` to slot `slot` of a packed ring,
+    /// which lies at `addr`: the flags, which hand it over, last (VIRTIO 1.4, 2.8.15).
+    pub(crate) fn write_packed_used(
+        &mut self,
+        queue: u16,
+        slot: u16,
+        addr: u64,
+        id: u16,
+        len: u32,
+        flags: Flags,
+    ) -> Result<(), Violation> {
+        self.check_master()?;
+        let Some((id, len)) = self.used_element(slot, id.into(), len) else { return Ok(()) };
+        let id = id as u16;
+        let raw = flags.raw();
+        self.record(Event::PackedUsed { queue, slot, id, len, flags: DescriptorFlags(raw) });
+        let element = (u64::from(id) << 32 | u64::from(len)).to_le_bytes();
+        let outside = |_| Violation::OutsideRam { addr, len: 16 };
+        self.memory
+            .write_slice(&element[..6], GuestAddress(addr.wrapping_add(8)))
+            .map_err(outside)?;
+        self.memory
+            .store(raw.to_le(), GuestAddress(addr.wrapping_add(14)), Ordering::Release)
+            .map_err(outside)
+    }
+
+    /// Writes the used element for chain `id` to `slot`, which lies at `addr`.
+    pub(crate) fn write_used(
+        &mut self,
+        queue: u16,
+        slot: u16,
+        addr: u64,
+        id: u16,
+        len: u32,
+    ) -> Result<(), Violation> {
+        self.check_buffer(addr, 8)?;
+        let Some((id, len)) = self.used_element(slot, id.into(), len) else { return Ok(()) };
+        self.record(Event::Used { queue, slot, id, len });
+        let element = u64::from(len) << 32 | u64::from(id);
+        self.memory
+            .write_slice(&element.to_le_bytes(), GuestAddress(addr))
+            .map_err(|_| Violation::OutsideRam { addr, len: 8 })
+    }
+
+    /// Reads from the buffer of the descriptor at `place`.
+    ///
+    /// # Errors
+    /// `BusMasterOff`: the function may not do DMA. `OutsideRam`: the buffer is
+    /// not all in RAM; nothing was moved.
+    pub(crate) fn read_buffer(
+        &mut self,
+        queue: u16,
+        place: (Table, u16),
+        addr: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), Violation> {
+        self.check_buffer(addr, bytes.len())?;
+        self.record_buffer(queue, place, Direction::Read, addr, bytes.len());
+        self.memory
+            .read_slice(bytes, GuestAddress(addr))
+            .map_err(|_| Violation::OutsideRam { addr, len: bytes.len() as u32 })
+    }
+
+    /// Writes to the buffer of the descriptor at `place`.
+    ///
+    /// # Errors
+    /// As [`Host::read_buffer`].
+    pub(crate) fn write_buffer(
+        &mut self,
+        queue: u16,
+        place: (Table, u16),
+        addr: u64,
+        bytes: &[u8],
+    ) -> Result<(), Violation> {
+        self.check_buffer(addr, bytes.len())?;
+        if !self.moves(addr, bytes.len()) {
+            return Ok(());
+        }
+        self.record_buffer(queue, place, Direction::Write, addr, bytes.len());
+        self.memory
+            .write_slice(bytes, GuestAddress(addr))
+            .map_err(|_| Violation::OutsideRam { addr, len: bytes.len() as u32 })
+    }
+
+    fn check_master(&self) -> Result<(), Violation> {
+        match self.bus_master() {
+            true => Ok(()),
+            false => Err(Violation::BusMasterOff),
+        }
+    }
+
+    /// Whether DMA is allowed and `len` bytes at `addr` are all in RAM.
+    fn check_buffer(&self, addr: u64, len: usize) -> Result<(), Violation> {
+        use vm_memory::GuestMemoryBackend;
+        self.check_master()?;
+        let outside = Violation::OutsideRam { addr, len: u32::try_from(len).unwrap_or(u32::MAX) };
+        match self.memory.check_range(GuestAddress(addr), len) {
+            true => Ok(()),
+            false => Err(outside),
+        }
+    }
+
+    fn record_buffer(
+        &mut self,
+        queue: u16,
+        place: (Table, u16),
+        direction: Direction,
+        addr: u64,
+        len: usize,
+    ) {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let (table, index) = place;
+        self.record(Event::Buffer { queue, table, index, direction, addr, len });
+    }
+}
