@@ -54,13 +54,12 @@ impl Platform {
     ///
     /// # Errors
     /// They cannot be like that.
-    pub fn with(config: PlatformConfig) -> Result<Self, ConfigError> {
+    pub fn with(mut config: PlatformConfig) -> Result<Self, ConfigError> {
         let completion = config
             .blocks
             .iter()
             .map(|block| block.completion)
             .max_by_key(|completion| *completion != Completion::Immediate);
-        let mut config = config;
         let ata = config.ata.take();
         let mut platform = Self {
             pci: config.build()?,

@@ -1,6 +1,7 @@
 //! A driver that does exactly what a test says, right or wrong.
 
 use eclipse_devices::disk::{Disk, MemoryDisk};
+use eclipse_devices::fault::Fault;
 use eclipse_devices::pci::Placement;
 use eclipse_devices::virtio::{BlkConfig, Features, VirtioConfig};
 use eclipse_devices::{BlockDevice, PlatformConfig, Preset, Space};
@@ -86,6 +87,13 @@ impl Bare {
     pub fn ready(disk: impl Disk + 'static) -> Self {
         let bare = Self::new(disk);
         bare.start(u64::MAX);
+        bare
+    }
+
+    /// A device that is ready and has these faults.
+    pub fn with_faults(disk: impl Disk + 'static, faults: &[Fault]) -> Self {
+        let bare = Self::ready(disk);
+        bare.machine.inject(faults.to_vec());
         bare
     }
 
@@ -222,6 +230,15 @@ impl Bare {
     pub fn submit(&self, descriptors: &[Descriptor]) -> String {
         self.descriptors(descriptors);
         self.transcript_of(|| self.make_available(0))
+    }
+
+    /// What `accesses` come to: faults, requests, used elements, interrupts and
+    /// violations, without how the requests got there.
+    pub fn completions_of(&self, accesses: impl FnOnce()) -> String {
+        let told = ["fault", "used", "msix", "request", "violation"];
+        let transcript = self.transcript_of(accesses);
+        let lines = transcript.lines().filter(|line| told.iter().any(|word| line.contains(word)));
+        lines.map(|line| format!("{line}\n")).collect()
     }
 
     /// The transcript, with addresses, of what `accesses` causes.

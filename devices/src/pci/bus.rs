@@ -66,7 +66,7 @@ impl PciBus {
     /// Whether `function` is there and decodes I/O.
     pub(crate) fn decodes_io(&mut self, function: Bdf) -> bool {
         let reached = self.root.reach(0, function);
-        reached.is_some_and(|reached| reached.function().config().decodes_io())
+        reached.is_some_and(|reached| reached.function().config().decodes(Space::Port))
     }
 
     /// Gives the disk of `function` another size.

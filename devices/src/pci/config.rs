@@ -225,11 +225,6 @@ impl ConfigSpace {
         self.set_command(self.command() | Self::COMMAND_IO);
     }
 
-    /// Whether the function decodes I/O ports (COMMAND bit 0).
-    pub fn decodes_io(&self) -> bool {
-        self.command() & Self::COMMAND_IO != 0
-    }
-
     /// Whether the function may master the bus (COMMAND bit 2).
     pub fn bus_master(&self) -> bool {
         self.command() & Self::COMMAND_BUS_MASTER != 0
