@@ -11,7 +11,6 @@ use crate::fault::{Action, Fault, Impossible, Injector};
 use crate::pci::PciBus;
 use crate::schedule::{Completion, Occasion};
 use crate::serial::Serial;
-use crate::virtio::BlkConfig;
 
 /// How the guest asked to end the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +38,6 @@ impl Platform {
     /// The devices of `preset`, with `disk` behind the block device.
     pub fn new(preset: Preset, disk: Box<dyn Disk>) -> Self {
         Self::with(preset.config(disk)).expect("a preset can be put together")
-    }
-
-    /// The same, with a block device that says of itself what `block` says.
-    pub fn with_block(preset: Preset, disk: Box<dyn Disk>, block: BlkConfig) -> Self {
-        let mut config = preset.config(disk);
-        for device in &mut config.blocks {
-            device.blk = block.clone();
-        }
-        Self::with(config).expect("a preset can be put together")
     }
 
     /// The devices of `config`.

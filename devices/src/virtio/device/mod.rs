@@ -32,8 +32,6 @@ pub(crate) struct VirtioDevice {
     offered: Features,
     accepted: Features,
     status: Status,
-    /// Whether the driver uses the legacy interface, as its last reset or status said.
-    legacy: bool,
     /// The status before a reset that has not shown yet, and how many loads still see it.
     resetting: Option<(Status, u32)>,
     isr: Isr,
@@ -65,7 +63,6 @@ impl VirtioDevice {
             offered: layout::offered(blk.offered(), &config),
             accepted: Features::empty(),
             status: Status::empty(),
-            legacy: !config.transport.has_modern(),
             resetting: None,
             isr: Isr::empty(),
             config_vector: NO_VECTOR,
@@ -161,7 +158,6 @@ impl VirtioDevice {
         if new == 0 {
             let before = self.status;
             self.reset();
-            self.legacy = legacy;
             if self.config.reset_loads > 0 {
                 self.resetting = Some((before, self.config.reset_loads));
             }
@@ -177,7 +173,6 @@ impl VirtioDevice {
         };
         let negotiates = (new - self.status).contains(Status::FEATURES_OK);
         self.status = new;
-        self.legacy = legacy;
         if negotiates
             && !self.accepted.contains(Features::VERSION_1)
             && let Err(violation) = self.forgive(Violation::Version1NotAccepted)
@@ -202,7 +197,6 @@ impl VirtioDevice {
     /// queue enabled somewhere in low memory, and DRIVER_OK.
     pub(crate) fn warm(&mut self) {
         self.status = Status::from_bits_retain(0x0f);
-        self.legacy = false;
         self.accepted = self.offered & Features::VERSION_1;
         self.negotiate();
         for (queue, page) in self.queues.iter_mut().zip(WARM_QUEUES..) {
