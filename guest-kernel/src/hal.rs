@@ -65,6 +65,10 @@ pub struct DmaMemory {
     pub address: u64,
 }
 
+/// An interrupt that a driver can wait for: a token, which means something to the [`Hal`] alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Interrupt(pub u32);
+
 /// A message-signalled interrupt that was set aside for one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vector {
@@ -72,6 +76,8 @@ pub struct Vector {
     pub address: u64,
     /// Message data.
     pub data: u32,
+    /// What the message raises.
+    pub interrupt: Interrupt,
 }
 
 /// Why a machine service was refused.
@@ -135,13 +141,34 @@ pub trait Hal: Clone {
     /// Sets an interrupt vector aside; `None` when there is none left.
     fn allocate_vector(&self) -> Option<Vector>;
 
-    /// Sleeps until `vector` was raised since the last return from here for it.
+    /// Connects an INTx# line, by the number in the interrupt line register; `None` when it
+    /// leads nowhere (PCI 3.0, 6.2.4).
     ///
-    /// An interrupt that came before the call is not lost: it ends the wait at once.
+    /// Lines are shared and level-triggered: every call for one line answers with the same
+    /// interrupt. Once raised it stays masked until it is next waited for, so its driver has
+    /// the time to make the device let go of the line.
+    fn connect_line(&self, line: u8) -> Option<Interrupt>;
+
+    /// Sleeps until `interrupt` was raised since it was last taken, and takes it.
+    ///
+    /// One that came before the call is not lost: it ends the wait at once. However often it
+    /// came, it is taken once.
     ///
     /// # Errors
-    /// [`HalError::TimedOut`] after `limit`, where the machine has a clock.
-    fn wait_for_interrupt(&self, vector: Vector, limit: Duration) -> Result<(), HalError>;
+    /// [`HalError::TimedOut`] after `limit`.
+    fn wait_for_interrupt(&self, interrupt: Interrupt, limit: Duration) -> Result<(), HalError>;
+
+    /// Takes `interrupt` if it was raised since it was last taken; does not wait.
+    fn take_interrupt(&self, interrupt: Interrupt) -> bool;
+
+    /// Sleeps until any interrupt comes that was not taken yet, for `limit` at most.
+    fn sleep(&self, limit: Duration);
+
+    /// The time since some start; it never goes back.
+    fn now(&self) -> Duration;
+
+    /// Lets a little time pass, in a loop that looks at memory or a register.
+    fn pause(&self);
 
     /// Prints one line on the console.
     fn log(&self, line: fmt::Arguments<'_>);

@@ -12,7 +12,7 @@ use eclipse_devices::disk::Disk;
 use eclipse_devices::fault::Fault;
 use eclipse_devices::virtio::BlkConfig;
 use eclipse_devices::{Completion, Host, Platform, PlatformConfig, Preset, Space, Stop, Wires};
-use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Vector, Word};
+use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
 use eclipse_trace::{Bdf, Entry, Recorder, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
@@ -32,6 +32,8 @@ struct Machine {
     wires: Raised,
     dma: DmaMap,
     vectors: u32,
+    /// Virtual time: it passes with accesses and with waits, never by itself.
+    clock: Duration,
 }
 
 /// What the devices raised and nobody has taken yet.
@@ -90,6 +92,8 @@ impl DmaMap {
 
 impl Loopback {
     const RAM: usize = 16 << 20;
+    /// The interrupt lines of an IOAPIC; vectors have higher numbers.
+    const LINES: u32 = 24;
     /// The first vector that the guest's interrupt code gives out.
     const FIRST_VECTOR: u32 = 0x30;
     /// The local APIC with ID 0 (Intel SDM volume 3, 11.11.1).
@@ -123,6 +127,7 @@ impl Loopback {
             wires: Raised::default(),
             dma: DmaMap::default(),
             vectors: 0,
+            clock: Duration::ZERO,
         };
         Self { machine: Rc::new(RefCell::new(machine)) }
     }
@@ -281,20 +286,50 @@ impl Hal for Loopback {
         let mut machine = self.machine.borrow_mut();
         let data = Self::FIRST_VECTOR + machine.vectors;
         machine.vectors += 1;
-        Some(Vector { address: Self::MESSAGE_ADDRESS, data })
+        Some(Vector { address: Self::MESSAGE_ADDRESS, data, interrupt: Interrupt(data) })
+    }
+
+    fn connect_line(&self, line: u8) -> Option<Interrupt> {
+        (u32::from(line) < Self::LINES).then_some(Interrupt(line.into()))
     }
 
     /// Nothing else can happen while the driver waits, so an interrupt that has
     /// not come will not come.
-    fn wait_for_interrupt(&self, vector: Vector, _limit: Duration) -> Result<(), HalError> {
-        if self.take_interrupt(vector.data) {
+    fn wait_for_interrupt(&self, interrupt: Interrupt, limit: Duration) -> Result<(), HalError> {
+        if Hal::take_interrupt(self, interrupt) {
             return Ok(());
         }
         self.halt();
-        match self.take_interrupt(vector.data) {
-            true => Ok(()),
-            false => Err(HalError::TimedOut),
+        if Hal::take_interrupt(self, interrupt) {
+            return Ok(());
         }
+        self.machine.borrow_mut().clock += limit;
+        Err(HalError::TimedOut)
+    }
+
+    fn take_interrupt(&self, Interrupt(number): Interrupt) -> bool {
+        if number < Self::LINES {
+            return self.line(number);
+        }
+        let messages = self.machine.borrow_mut().wires.messages.insert(number, 0);
+        messages.is_some_and(|count| count > 0)
+    }
+
+    fn sleep(&self, limit: Duration) {
+        if !self.halt() {
+            self.machine.borrow_mut().clock += limit;
+        }
+    }
+
+    fn now(&self) -> Duration {
+        let mut machine = self.machine.borrow_mut();
+        machine.clock += Duration::from_nanos(100);
+        machine.clock
+    }
+
+    fn pause(&self) {
+        self.machine.borrow_mut().clock += Duration::from_micros(1);
+        self.halt();
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

@@ -7,7 +7,7 @@ use std::{cell::RefCell, collections::BTreeMap, fmt, ptr::NonNull, rc::Rc, time:
 pub use block::{FakeBlock, Fault, capability, notified};
 
 use crate::{
-    hal::{DeviceMemory, DmaMemory, Hal, HalError, Vector, Word},
+    hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word},
     pci::Address,
 };
 
@@ -60,6 +60,7 @@ pub struct Machine {
     pub device: FakeBlock,
     pub pending: u32,
     pub waits: u32,
+    pub clock: Duration,
     pub released: Vec<u64>,
     pub log: Vec<String>,
     pub accesses: Vec<String>,
@@ -99,6 +100,7 @@ impl FakeHal {
             device: FakeBlock::new(),
             pending: 0,
             waits: 0,
+            clock: Duration::ZERO,
             released: Vec::new(),
             log: Vec::new(),
             accesses: Vec::new(),
@@ -270,17 +272,47 @@ impl Hal for FakeHal {
         let mut machine = self.machine();
         machine.device.vectors += 1;
         let data = 0x2f + machine.device.vectors;
-        Some(Vector { address: 0xfee0_0000, data })
+        Some(Vector { address: 0xfee0_0000, data, interrupt: Interrupt(data) })
     }
 
-    fn wait_for_interrupt(&self, _vector: Vector, _limit: Duration) -> Result<(), HalError> {
+    fn connect_line(&self, line: u8) -> Option<Interrupt> {
+        (line < 24).then_some(Interrupt(line.into()))
+    }
+
+    fn wait_for_interrupt(&self, _interrupt: Interrupt, limit: Duration) -> Result<(), HalError> {
         let mut machine = self.machine();
         machine.waits += 1;
         if machine.pending == 0 {
+            machine.clock += limit;
             return Err(HalError::TimedOut);
         }
         machine.pending -= 1;
         Ok(())
+    }
+
+    fn take_interrupt(&self, _interrupt: Interrupt) -> bool {
+        let mut machine = self.machine();
+        let raised = machine.pending > 0;
+        machine.pending -= u32::from(raised);
+        raised
+    }
+
+    fn sleep(&self, limit: Duration) {
+        let mut machine = self.machine();
+        if machine.pending == 0 {
+            machine.clock += limit;
+        }
+    }
+
+    fn now(&self) -> Duration {
+        let mut machine = self.machine();
+        // An instruction takes its time, too.
+        machine.clock += Duration::from_nanos(100);
+        machine.clock
+    }
+
+    fn pause(&self) {
+        self.machine().clock += Duration::from_micros(1);
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

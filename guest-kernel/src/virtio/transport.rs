@@ -9,7 +9,7 @@ use super::{
     structure::{Kind, Structure, Structures},
 };
 use crate::{
-    hal::{Hal, Vector, Word},
+    hal::{Hal, Interrupt, Word},
     pci::{self, Pci, Window, msix::Table},
     register::Register,
 };
@@ -193,22 +193,22 @@ impl<H: Hal> Transport<H> {
 
     /// Programs the MSI-X table, turns MSI-X on, maps configuration changes to entry 0.
     ///
-    /// Answers with the entry and the vector for a queue: entry 1, or entry 0 too
+    /// Answers with the entry and the interrupt for a queue: entry 1, or entry 0 too
     /// where the table has no other. The entries stay masked.
     ///
     /// # Errors
     /// There is no vector, or the device does not take the entry.
-    pub fn set_up_vectors(&self) -> Result<(u16, Vector), Error> {
+    pub fn set_up_vectors(&self) -> Result<(u16, Interrupt), Error> {
         let last = self.table.entries() - 1;
-        let mut vector = None;
+        let mut interrupt = None;
         for entry in 0..=last {
             let allocated = self.hal().allocate_vector().ok_or(Error::NoVector)?;
             self.table.program(entry, allocated);
-            vector = Some(allocated);
+            interrupt = Some(allocated.interrupt);
         }
         self.table.enable();
         self.map_vector(common::CONFIG_MSIX_VECTOR, 0, "configuration changes")?;
-        Ok((last, vector.ok_or(Error::NoVector)?))
+        Ok((last, interrupt.ok_or(Error::NoVector)?))
     }
 
     /// Unmasks the entries.

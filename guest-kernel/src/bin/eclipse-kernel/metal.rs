@@ -2,7 +2,7 @@
 
 use core::{arch::asm, fmt, time::Duration};
 
-use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Vector, Word};
+use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
 
 use crate::{
     arch::{self, apic, interrupts},
@@ -68,6 +68,11 @@ pub fn store<T: Word>(memory: DeviceMemory, offset: u64, value: T) {
     }
 }
 
+/// The line of the interrupt table behind an interrupt.
+fn source(Interrupt(vector): Interrupt) -> u8 {
+    interrupts::line_of(vector).expect("an interrupt that was set aside")
+}
+
 impl Hal for Metal {
     fn port_load<T: Word>(&self, port: u16) -> T {
         arch::port_load(port)
@@ -103,12 +108,36 @@ impl Hal for Metal {
 
     fn allocate_vector(&self) -> Option<Vector> {
         let address = apic::message_address()?;
-        interrupts::allocate_vector().map(|vector| Vector { address, data: vector.into() })
+        interrupts::allocate_vector().map(|vector| Vector {
+            address,
+            data: vector.into(),
+            interrupt: Interrupt(vector.into()),
+        })
     }
 
-    fn wait_for_interrupt(&self, vector: Vector, limit: Duration) -> Result<(), HalError> {
-        let line = interrupts::line_of(vector.data).expect("a vector of allocate_vector");
-        apic::wait(line, limit)
+    fn connect_line(&self, _line: u8) -> Option<Interrupt> {
+        // The IOAPIC is not driven.
+        None
+    }
+
+    fn wait_for_interrupt(&self, interrupt: Interrupt, limit: Duration) -> Result<(), HalError> {
+        apic::wait(source(interrupt), limit)
+    }
+
+    fn take_interrupt(&self, interrupt: Interrupt) -> bool {
+        interrupts::take(source(interrupt))
+    }
+
+    fn sleep(&self, limit: Duration) {
+        apic::sleep(limit);
+    }
+
+    fn now(&self) -> Duration {
+        apic::now()
+    }
+
+    fn pause(&self) {
+        core::hint::spin_loop();
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

@@ -187,7 +187,7 @@ impl<H: Hal> VirtioBlk<H> {
             if let Some(written) = used {
                 return Ok((request, written));
             }
-            let woken = self.hal.wait_for_interrupt(self.vector, COMPLETION_LIMIT);
+            let woken = self.hal.wait_for_interrupt(self.interrupt, COMPLETION_LIMIT);
             // After a time-out too: only the interrupt may be lost.
             self.reap()?;
             if woken.is_err() && self.returned(token)?.1.is_none() {

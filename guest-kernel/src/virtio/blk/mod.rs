@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     block::{BLOCK_SIZE, Block, BlockDevice},
-    hal::{Hal, Vector},
+    hal::{Hal, Interrupt},
     log,
     pci::{self, Address, Pci},
 };
@@ -57,7 +57,7 @@ pub struct VirtioBlk<H: Hal> {
     transport: Transport<H>,
     queue: SplitQueue<H>,
     doorbell: Doorbell<H>,
-    vector: Vector,
+    interrupt: Interrupt,
     headers: Headers<H>,
     slots: Vec<Slot<H>>,
     config: Config,
@@ -68,7 +68,7 @@ pub struct VirtioBlk<H: Hal> {
 struct Parts<H: Hal> {
     queue: SplitQueue<H>,
     doorbell: Doorbell<H>,
-    vector: Vector,
+    interrupt: Interrupt,
     headers: Headers<H>,
     slots: Vec<Slot<H>>,
     config: Config,
@@ -104,7 +104,7 @@ impl<H: Hal> VirtioBlk<H> {
             transport,
             queue: parts.queue,
             doorbell: parts.doorbell,
-            vector: parts.vector,
+            interrupt: parts.interrupt,
             headers: parts.headers,
             slots: parts.slots,
             config: parts.config,
@@ -115,7 +115,7 @@ impl<H: Hal> VirtioBlk<H> {
     fn initialise(transport: &mut Transport<H>) -> Result<Parts<H>, Error> {
         let features = transport.negotiate()?;
         let config = Config::load(transport, features)?;
-        let (entry, vector) = transport.set_up_vectors()?;
+        let (entry, interrupt) = transport.set_up_vectors()?;
         let size = SplitQueue::<H>::size_for(transport.select_queue(QUEUE)?);
         if size < CHAIN {
             return Err(Error::QueueSize(size));
@@ -125,7 +125,7 @@ impl<H: Hal> VirtioBlk<H> {
         let headers = Headers::new(hal)?;
         let slots = (0..size).map(|_| Slot::new()).collect();
         let doorbell = transport.enable_queue(QUEUE, size, entry, queue.areas())?;
-        Ok(Parts { queue, doorbell, vector, headers, slots, config })
+        Ok(Parts { queue, doorbell, interrupt, headers, slots, config })
     }
 
     /// Where the device is.

@@ -7,7 +7,9 @@ use x86_64::{instructions::interrupts, registers::model_specific::Msr};
 
 use super::{
     Shared,
-    interrupts::{LEGACY_VECTORS, LOCAL_APIC, SPURIOUS_VECTOR, TIMER_LINE, TIMER_VECTOR, take},
+    interrupts::{
+        LEGACY_VECTORS, LOCAL_APIC, SPURIOUS_VECTOR, TIMER_LINE, TIMER_VECTOR, any_raised, take,
+    },
     port_load, port_store,
 };
 use crate::{memory, metal};
@@ -42,9 +44,6 @@ const SECONDARY: (u16, u16) = (0xA0, 0xA1);
 const PIT: (u16, u16) = (0x40, 0x43);
 const PIT_COUNTS_PER_MS: u64 = 1193;
 
-/// Counts per millisecond where there is no interval timer to ask: hypervisors tick at 1 GHz.
-const USUAL_RATE: u64 = 1_000_000 / 16;
-
 /// Why the local APIC cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -59,8 +58,22 @@ pub enum Error {
 /// The local APIC, once it is set up.
 struct LocalApic {
     registers: DeviceMemory,
-    /// Timer counts per millisecond.
-    rate: u64,
+    clocks: Clocks,
+}
+
+/// How fast the two clocks run.
+#[derive(Clone, Copy)]
+struct Clocks {
+    /// Counts of the local APIC's timer per millisecond.
+    timer: u64,
+    /// Ticks of the time-stamp counter per millisecond.
+    tsc: u64,
+}
+
+impl Clocks {
+    /// Where there is no interval timer to ask: hypervisors' APICs tick at 1 GHz, and a
+    /// processor is not faster than 4 GHz, so that waits are rather too long than too short.
+    const USUAL: Self = Self { timer: 1_000_000 / 16, tsc: 4_000_000 };
 }
 
 static APIC: Shared<Option<LocalApic>> = Shared::new(None);
@@ -74,15 +87,15 @@ impl LocalApic {
         metal::store(self.registers, offset, value);
     }
 
-    /// Counts per millisecond, measured for one millisecond against the interval timer.
-    fn measure(&self) -> u64 {
+    /// The clocks, measured for one millisecond against the interval timer.
+    fn measure(&self) -> Clocks {
         // Channel 0, low then high byte, rate generator, 65536 counts a round.
         port_store(PIT.1, 0x34_u8);
         port_store(PIT.0, 0_u8);
         port_store(PIT.0, 0_u8);
         self.store(LVT_TIMER, MASKED);
         self.store(INITIAL_COUNT, u32::MAX);
-        let sample = || (pit_count(), u64::from(self.load(CURRENT_COUNT)));
+        let sample = || (pit_count(), u64::from(self.load(CURRENT_COUNT)), time_stamp());
         let first = sample();
         let mut last = first;
         // A machine without an interval timer reads the same for ever.
@@ -90,7 +103,8 @@ impl LocalApic {
             let elapsed = u64::from(first.0.wrapping_sub(last.0));
             if elapsed >= PIT_COUNTS_PER_MS {
                 self.store(INITIAL_COUNT, 0);
-                return (first.1 - last.1) * PIT_COUNTS_PER_MS / elapsed;
+                let per_ms = |ticks: u64| (ticks * PIT_COUNTS_PER_MS / elapsed).max(1);
+                return Clocks { timer: per_ms(first.1 - last.1), tsc: per_ms(last.2 - first.2) };
             }
             if elapsed == 0 && still >= 64 {
                 break;
@@ -98,8 +112,23 @@ impl LocalApic {
             last = sample();
         }
         self.store(INITIAL_COUNT, 0);
-        USUAL_RATE
+        Clocks::USUAL
     }
+}
+
+/// The time-stamp counter.
+fn time_stamp() -> u64 {
+    // SAFETY: every x86-64 processor has this instruction, and it touches no memory.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// The time since the processor was switched on; 0 before [`init`].
+pub fn now() -> Duration {
+    let apic = APIC.borrow();
+    let ticks = u128::from(time_stamp());
+    let nanoseconds =
+        apic.as_ref().map_or(0, |apic| ticks * 1_000_000 / u128::from(apic.clocks.tsc));
+    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
 }
 
 /// The interval timer's count, which runs down.
@@ -126,12 +155,12 @@ pub fn init() -> Result<(), Error> {
     // SAFETY: only the enable bit changes, and no interrupt is on.
     unsafe { Msr::new(0x1B).write(base | ENABLED) };
     let registers = memory::map_device(base & 0x000F_FFFF_FFFF_F000, 0x1000)?;
-    let mut apic = LocalApic { registers, rate: USUAL_RATE };
+    let mut apic = LocalApic { registers, clocks: Clocks::USUAL };
     apic.store(TASK_PRIORITY, 0);
     apic.store(LVT_LINT0, MASKED);
     apic.store(SPURIOUS, SOFTWARE_ENABLE | u32::from(SPURIOUS_VECTOR));
     apic.store(DIVIDE, BY_16);
-    apic.rate = apic.measure().max(1);
+    apic.clocks = apic.measure();
     LOCAL_APIC.store(registers.base, Ordering::Relaxed);
     *APIC.borrow() = Some(apic);
     interrupts::enable();
@@ -159,22 +188,36 @@ pub fn message_address() -> Option<u64> {
     apic.as_ref().map(|apic| 0xFEE0_0000 | u64::from(apic.load(ID) >> 24) << 12)
 }
 
-/// Sleeps until `line` is raised, or was since it was last taken.
+/// Sleeps until `line` is raised, or was since it was last taken, and takes it.
+///
+/// # Errors
+/// [`HalError::TimedOut`] after `limit`.
+pub fn wait(line: u8, limit: Duration) -> Result<(), HalError> {
+    sleep_until(limit, || take(line))
+}
+
+/// Sleeps until any interrupt is raised that was not taken, for `limit` at most.
+pub fn sleep(limit: Duration) {
+    // That the time is over is no news here.
+    let _ = sleep_until(limit, any_raised);
+}
+
+/// Sleeps until `ready`, which is asked with interrupts off, after each interrupt.
 ///
 /// The timer runs only here, so that nothing interrupts the kernel at a time of its own.
 ///
 /// # Errors
 /// [`HalError::TimedOut`] after `limit`.
-pub fn wait(line: u8, limit: Duration) -> Result<(), HalError> {
+fn sleep_until(limit: Duration, ready: impl Fn() -> bool) -> Result<(), HalError> {
     let apic = APIC.borrow();
     let apic = apic.as_ref().ok_or(HalError::TimedOut)?;
     let nanoseconds = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-    let mut counts = (nanoseconds / 1000).saturating_mul(apic.rate) / 1000;
+    let mut counts = (nanoseconds / 1000).saturating_mul(apic.clocks.timer) / 1000;
     let mut running = false;
     let result = loop {
         // Off, so that no interrupt slips in between the question and the sleep.
         interrupts::disable();
-        if take(line) {
+        if ready() {
             break Ok(());
         }
         // A shot that ended just after the last wait left its mark behind: it counts for nothing.

@@ -131,6 +131,11 @@ pub fn take(line: u8) -> bool {
     was
 }
 
+/// Whether a driver's line was raised and not taken.
+pub fn any_raised() -> bool {
+    RAISED[..usize::from(VECTORS)].iter().any(|raised| raised.load(Ordering::Acquire))
+}
+
 /// Resets the processor by faulting where no fault can be delivered.
 pub fn triple_fault() -> ! {
     let none = DescriptorTablePointer { limit: 0, base: VirtAddr::zero() };
