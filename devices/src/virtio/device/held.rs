@@ -80,7 +80,9 @@ impl VirtioDevice {
         }
         host.done();
         match fate {
-            Fate::GivenBack | Fate::Dropped | Fate::Twice(0) => {}
+            Fate::GivenBack | Fate::Dropped | Fate::Twice(0) => {
+                self.existing(chain.queue())?.reuse(chain);
+            }
             // The access that rang ends first.
             Fate::Late(exits) | Fate::Twice(exits) => {
                 let exits = exits.saturating_add(1);

@@ -3,7 +3,7 @@ use std::mem;
 use eclipse_trace::{Ring, Table, Violation};
 
 use super::event::passed;
-use super::{Chain, Flags, Layout, indirect};
+use super::{Chain, Descriptor, Flags, Layout, indirect};
 use crate::Host;
 
 /// How far the device has come in a split virtqueue (VIRTIO 1.4, 2.7).
@@ -54,6 +54,7 @@ impl SplitRing {
         &mut self,
         layout: &Layout,
         host: &mut Host<'_>,
+        spare: &mut Vec<Descriptor>,
     ) -> Result<Option<Chain>, Violation> {
         if self.next_avail == self.seen {
             return Ok(None);
@@ -66,7 +67,7 @@ impl SplitRing {
         let at = layout.driver.wrapping_add(4 + 2 * u64::from(slot));
         let head = host.read_ring(layout.queue, Ring::AvailRing(slot), at)?;
         self.next_avail = self.next_avail.wrapping_add(1);
-        let chain = walk(layout, host, head)?;
+        let chain = walk(layout, host, head, spare)?;
         self.in_flight += 1;
         Ok(Some(chain))
     }
@@ -136,8 +137,13 @@ impl SplitRing {
 }
 
 /// The chain that begins at `head`.
-fn walk(layout: &Layout, host: &mut Host<'_>, head: u16) -> Result<Chain, Violation> {
-    let mut chain = Chain::new(layout.queue, head);
+fn walk(
+    layout: &Layout,
+    host: &mut Host<'_>,
+    head: u16,
+    spare: &mut Vec<Descriptor>,
+) -> Result<Chain, Violation> {
+    let mut chain = Chain::new(layout.queue, head, spare);
     let mut index = head;
     // 2.7.5.3.1: a chain is never longer than the queue, so a loop shows as length.
     for _ in 0..layout.size {
