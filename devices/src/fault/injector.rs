@@ -173,14 +173,11 @@ impl Injector {
         // A load through a window is answered with what it got behind it.
         let mut value = self.answer.unwrap_or(value);
         let part = |name: RegisterName| name.part(register, width);
-        let sticking: Vec<_> = self
-            .stuck
-            .iter()
-            .filter(|(index, ..)| self.device(*index) == device)
-            .filter_map(|&(index, name, stuck)| Some((index, part(name)?.put(value, stuck))))
-            .collect();
-        for (index, new) in sticking {
-            value = self.answered(stage, index, value, new);
+        for at in 0..self.stuck.len() {
+            let (index, name, stuck) = self.stuck[at];
+            if let Some(part) = part(name).filter(|_| self.device(index) == device) {
+                value = self.answered(stage, index, value, part.put(value, stuck));
+            }
         }
         let reached = |trigger: &Trigger| match trigger {
             Trigger::Load(name) => part(*name).is_some(),

@@ -29,6 +29,11 @@ struct Late {
 }
 
 impl Held {
+    /// Whether no chain is held back.
+    pub(super) fn is_empty(&self) -> bool {
+        self.late.is_empty() && self.swapped.is_none()
+    }
+
     /// Whether a chain waits for the next one, or for the guest to halt.
     pub(super) fn waits(&self) -> bool {
         self.swapped.is_some()
