@@ -1,10 +1,12 @@
 //! The modern transport beside its registers: the configuration window, doorbells,
 //! resets that take their time, queue resets, capacity changes, the lenient profile.
 
+use eclipse_devices::Completion;
 use eclipse_devices::disk::MemoryDisk;
 use eclipse_devices::virtio::{Features, Profile, VirtioConfig};
-use eclipse_tests::Bare;
 use eclipse_tests::bare::{NEXT, WRITE};
+use eclipse_tests::rings::PackedDriver;
+use eclipse_tests::{Bare, rings};
 use expect_test::expect;
 
 /// Where the capability of the configuration window is: behind MSI-X and four others.
@@ -193,6 +195,39 @@ fn the_lenient_profile_records_what_it_lets_pass() {
         assert!(seen.contains(violation), "{violation}\n{seen}");
     }
     assert!(seen.contains("request 0: flush"), "{seen}");
+}
+
+// Then more descriptors are in flight than there are, and the device's place is behind the end.
+#[test]
+fn a_queue_may_get_smaller_while_its_chains_are_in_flight_where_that_is_let_pass() {
+    for features in [Features::empty(), Features::RING_PACKED | Features::EVENT_IDX] {
+        let bare = with(|virtio| {
+            virtio.profile = Profile::Lenient;
+            virtio.offer = features;
+        });
+        bare.config_store(0x04, 2, 0x0406);
+        rings::start(&bare, 8);
+        bare.machine.complete_by(Completion::Halt);
+        bare.header(4, 0);
+        let mut driver = PackedDriver::new(8);
+        for id in 0..4 {
+            if features.is_empty() {
+                bare.descriptors(&[(Bare::HEADER, 16, NEXT, 1), (Bare::STATUS, 1, WRITE, 0)]);
+                bare.make_available(0);
+            } else {
+                driver.push(&bare, &[(Bare::HEADER, 16, 0), (Bare::STATUS, 1, WRITE)], id);
+                bare.store(Bare::NOTIFY, 2, 0);
+            }
+        }
+        let seen = bare.transcript_of(|| bare.common(0x18, 2, 2));
+        assert!(seen.contains("queue 0 changed while enabled"), "{seen}");
+        let seen = bare.transcript_of(|| {
+            bare.store(Bare::NOTIFY, 2, 0);
+            bare.machine.halt();
+            bare.store(Bare::NOTIFY, 2, 0);
+        });
+        assert_eq!(seen.matches(": flush").count(), 4, "what was taken is completed\n{seen}");
+    }
 }
 
 #[test]

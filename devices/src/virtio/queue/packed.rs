@@ -34,7 +34,9 @@ impl Position {
 
     /// Its place on the circle of two laps.
     fn on_circle(self, size: u16) -> u32 {
-        u32::from(self.slot) + if self.wrap { 0 } else { size.into() }
+        let slot = u32::from(self.slot) + if self.wrap { 0 } else { size.into() };
+        // Where a queue got smaller while it was enabled, the slot may be behind its end.
+        slot % (2 * u32::from(size))
     }
 
     /// As event suppression structures and notification data have it.
@@ -94,7 +96,7 @@ impl PackedRing {
     /// See [`super::Queue::available`].
     pub(super) fn available(&mut self, layout: &Layout) -> u16 {
         // A driver that waits for its descriptors to be used has no more.
-        self.budget = layout.size - self.in_flight;
+        self.budget = layout.size.saturating_sub(self.in_flight);
         self.budget
     }
 
