@@ -128,14 +128,14 @@ impl Injector {
     /// The guest began an access.
     pub(crate) fn exit(&mut self, stage: &mut Stage<'_>) {
         self.answer = None;
-        for index in self.strike(None, |trigger| *trigger == Trigger::Exit) {
+        for index in self.strike(None, |trigger| matches!(trigger, Trigger::Exit)) {
             self.act(stage, index);
         }
     }
 
     /// The guest halted.
     pub(crate) fn halt(&mut self, stage: &mut Stage<'_>) {
-        for index in self.strike(None, |trigger| *trigger == Trigger::Halt) {
+        for index in self.strike(None, |trigger| matches!(trigger, Trigger::Halt)) {
             self.act(stage, index);
         }
     }
