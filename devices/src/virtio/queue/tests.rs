@@ -133,8 +133,10 @@ fn give_back_all(queue: &mut Queue, memory: &GuestMemoryMmap<()>, heads: &[u16])
 // What was available at one look was outstanding at one time.
 #[test]
 fn chains_that_are_available_together_have_room_in_the_table_together() {
+    // Chains in the table, heads in the ring; how many are given back, and what is wrong.
+    type Case = (&'static [(u16, u16)], &'static [u16], u16, &'static str);
     let more = "queue 0 has more descriptors outstanding than it has";
-    let cases: [(&[(u16, u16)], &[u16], u16, &str); 5] = [
+    let cases: [Case; 5] = [
         (&[(0, 4)], &[0], 1, ""),
         (&[(0, 3), (3, 4)], &[0, 3], 2, ""),
         (&[(0, 2), (2, 4)], &[2, 0], 2, ""),
