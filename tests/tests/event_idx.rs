@@ -2,8 +2,8 @@
 
 use eclipse_devices::virtio::Features;
 use eclipse_tests::Bare;
-use eclipse_tests::bare::{Descriptor, NEXT, WRITE};
-use eclipse_tests::rings::ready;
+use eclipse_tests::bare::{Descriptor, INDIRECT, NEXT, WRITE};
+use eclipse_tests::rings::{ready, write_entry};
 use expect_test::expect;
 
 const FLUSH: u32 = 4;
@@ -12,11 +12,20 @@ const USED_EVENT: u64 = Bare::AVAIL + 4 + 2 * SIZE as u64;
 const AVAIL_EVENT: u64 = Bare::USED + 4 + 8 * SIZE as u64;
 const CHAIN: [Descriptor; 2] = [(Bare::HEADER, 16, NEXT, 1), (Bare::STATUS, 1, WRITE, 0)];
 
-/// A queue with EVENT_IDX and the chain of a flush at head 0, which every slot names.
-fn flushing(size: u16) -> Bare {
-    let bare = ready(Features::EVENT_IDX, size);
+/// Where the indirect table of a flush is.
+const TABLE: u64 = 0x6000;
+
+/// A queue with EVENT_IDX and a flush in every slot: each a descriptor that names the table.
+fn flushing() -> Bare {
+    let bare = ready(Features::EVENT_IDX | Features::INDIRECT_DESC, SIZE);
     bare.header(FLUSH, 0);
-    bare.descriptors(&CHAIN);
+    for (index, (addr, len, flags, next)) in (0..).zip(CHAIN) {
+        write_entry(&bare, TABLE + 16 * index, addr, len, flags, next);
+    }
+    for slot in 0..SIZE {
+        write_entry(&bare, Bare::DESC + 16 * u64::from(slot), TABLE, 32, INDIRECT, 0);
+        bare.write(Bare::AVAIL + 4 + 2 * u64::from(slot), slot);
+    }
     bare
 }
 
@@ -30,7 +39,9 @@ fn flush(bare: &Bare, count: u16) -> bool {
 
 #[test]
 fn the_device_reads_used_event_and_publishes_avail_event() {
-    let bare = flushing(8);
+    let bare = ready(Features::EVENT_IDX, 8);
+    bare.header(FLUSH, 0);
+    bare.descriptors(&CHAIN);
     // avail.flags means nothing now.
     bare.write(Bare::AVAIL, 1u16);
     expect![[r#"
@@ -78,7 +89,7 @@ fn an_interrupt_comes_when_the_entry_at_used_event_was_written() {
         (256, 256, 255, false),
     ];
     for (before, count, event, interrupt) in table {
-        let bare = flushing(SIZE);
+        let bare = flushing();
         bare.write(USED_EVENT, 0u16);
         if before != 0 {
             flush(&bare, before);
@@ -91,7 +102,7 @@ fn an_interrupt_comes_when_the_entry_at_used_event_was_written() {
 
 #[test]
 fn the_indices_go_round_after_65536_and_the_rule_stays() {
-    let bare = flushing(SIZE);
+    let bare = flushing();
     let (mut idx, mut step) = (0u16, 1u16);
     let mut seen = [0; 2];
     for round in 0..700u16 {

@@ -1,5 +1,6 @@
 //! Interrupts of the block device by its pin, as a driver without MSI-X has them.
 
+use eclipse_devices::Completion;
 use eclipse_devices::disk::MemoryDisk;
 use eclipse_tests::Bare;
 use expect_test::expect;
@@ -72,6 +73,36 @@ fn a_device_reset_ends_the_request() {
     bare.common(0x14, 1, 0);
     assert!(!bare.machine.line(GSI));
     assert_eq!(bare.load(Bare::ISR, 1), 0);
+}
+
+#[test]
+fn a_completion_that_comes_later_raises_the_line_when_it_comes() {
+    let bare = ready();
+    bare.machine.complete_by(Completion::After(1));
+    flush(&bare);
+    assert!(!bare.machine.line(GSI), "only taken");
+    expect![[r#"
+        guest   config_address <- 80002004
+        00:04.0 q0 desc[0] read 16 bytes at 0x4000
+        00:04.0 q0 request 0: flush sector 0, 0 bytes: ok
+        00:04.0 q0 desc[1] write 1 bytes at 0x4010
+        00:04.0 q0 used.ring[0] <- id 0 len 1
+        00:04.0 q0 used.idx <- 0001
+        00:04.0 q0 avail.flags -> 0000
+        00:04.0 inta asserted, gsi 10
+        guest   00:04.0 config status -> 0018
+    "#]]
+    .assert_eq(&bare.transcript_of(|| {
+        bare.config_load(0x06, 2);
+    }));
+    bare.load(Bare::ISR, 1);
+    assert!(!bare.machine.line(GSI));
+
+    bare.machine.complete_by(Completion::Halt);
+    flush(&bare);
+    assert!(!bare.machine.line(GSI));
+    bare.machine.halt();
+    assert!(bare.machine.line(GSI));
 }
 
 #[test]

@@ -274,12 +274,19 @@ fn each_request_ends_with_the_status_that_the_specification_gives_it() {
 fn a_whole_queue_of_requests_is_one_interrupt() {
     let bare = Bare::ready(MemoryDisk::counting(64));
     bare.header(FLUSH, 0);
-    bare.descriptors(&[(Bare::HEADER, 16, NEXT, 1), (Bare::STATUS, 1, WRITE, 0)]);
-    bare.write(Bare::AVAIL + 2, Bare::SIZE);
+    let chain = |head| [(Bare::HEADER, 16, NEXT, head + 1), (Bare::STATUS, 1, WRITE, 0)];
+    let chains = Bare::SIZE / 2;
+    let descriptors: Vec<_> = (0..chains).flat_map(|index| chain(2 * index)).collect();
+    bare.descriptors(&descriptors);
+    for index in 0..chains {
+        bare.write(Bare::AVAIL + 4 + 2 * u64::from(index), 2 * index);
+    }
+    bare.write(Bare::AVAIL + 2, chains);
     let transcript = bare.transcript_of(|| bare.store(Bare::NOTIFY, 2, 0));
-    assert_eq!(transcript.matches("request 0: flush").count(), usize::from(Bare::SIZE));
+    assert_eq!(transcript.matches(": flush sector 0").count(), usize::from(chains));
+    assert_eq!(transcript.matches("violation").count(), 0);
     assert_eq!(transcript.matches("msix 1").count(), 1);
-    assert_eq!(bare.read::<u16>(Bare::USED + 2), Bare::SIZE);
+    assert_eq!(bare.read::<u16>(Bare::USED + 2), chains);
 }
 
 #[test]

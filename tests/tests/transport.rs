@@ -1,10 +1,12 @@
 //! The modern transport beside its registers: the configuration window, doorbells,
 //! resets that take their time, queue resets, capacity changes, the lenient profile.
 
+use eclipse_devices::Completion;
 use eclipse_devices::disk::MemoryDisk;
 use eclipse_devices::virtio::{Features, Profile, VirtioConfig};
-use eclipse_tests::Bare;
 use eclipse_tests::bare::{NEXT, WRITE};
+use eclipse_tests::rings::PackedDriver;
+use eclipse_tests::{Bare, rings};
 use expect_test::expect;
 
 /// Where the capability of the configuration window is: behind MSI-X and four others.
@@ -193,6 +195,50 @@ fn the_lenient_profile_records_what_it_lets_pass() {
         assert!(seen.contains(violation), "{violation}\n{seen}");
     }
     assert!(seen.contains("request 0: flush"), "{seen}");
+}
+
+/// A lenient device with a queue of 8 that has given three flushes back and holds one more, of
+/// two descriptors each, when its size becomes 1.
+fn shrunk(features: Features, mut flush: impl FnMut(&Bare)) -> Bare {
+    let bare = with(|virtio| {
+        virtio.profile = Profile::Lenient;
+        virtio.offer = features;
+    });
+    bare.config_store(0x04, 2, 0x0406);
+    rings::start(&bare, 8);
+    bare.header(4, 0);
+    (0..3).for_each(|_| flush(&bare));
+    bare.machine.complete_by(Completion::Halt);
+    flush(&bare);
+    let seen = bare.transcript_of(|| bare.common(0x18, 2, 1));
+    assert!(seen.contains("queue 0 changed while enabled"), "{seen}");
+    bare
+}
+
+// More descriptors are in flight then than there are.
+#[test]
+fn a_split_queue_that_got_smaller_in_use_has_room_for_nothing_more() {
+    let bare = shrunk(Features::empty(), |bare| drop(flush(bare)));
+    let seen = bare.submit(&[(Bare::HEADER, 16, 0, 0)]);
+    assert!(seen.contains("queue 0 has more descriptors outstanding than it has"), "{seen}");
+}
+
+// And the device's place is behind the end.
+#[test]
+fn a_packed_queue_that_got_smaller_in_use_completes_what_it_took() {
+    let mut driver = PackedDriver::new(8);
+    let bare = shrunk(Features::RING_PACKED | Features::EVENT_IDX, |bare| {
+        driver.push(bare, &[(Bare::HEADER, 16, 0), (Bare::STATUS, 1, WRITE)], 0);
+        bare.store(Bare::NOTIFY, 2, 0);
+    });
+    // An interrupt is wanted for slot 0.
+    bare.write(Bare::AVAIL, 0x8000u16);
+    bare.write(Bare::AVAIL + 2, 2u16);
+    let seen = bare.transcript_of(|| {
+        bare.store(Bare::NOTIFY, 2, 0);
+        bare.machine.halt();
+    });
+    assert_eq!(seen.matches(": flush").count(), 1, "{seen}");
 }
 
 #[test]

@@ -112,9 +112,10 @@ pub enum Violation {
         /// What it sees.
         to: u16,
     },
-    /// VIRTIO 1.4, 2.7.13.1: a chain is put into free descriptors.
-    #[error("queue {0} has more chains outstanding than descriptors")]
-    TooManyChains(u16),
+    /// VIRTIO 1.4, 2.7.13.1: a chain is put into free descriptors, so that no two chains
+    /// that are outstanding have one in common.
+    #[error("queue {0} has more descriptors outstanding than it has")]
+    TooManyDescriptors(u16),
     /// VIRTIO 1.4, 2.7.5: an index is less than the queue size.
     #[error("descriptor {0} is outside the table")]
     DescriptorIndex(u16),
@@ -289,7 +290,7 @@ impl Violation {
             Violation::NotifyNext { .. } => "VIRTIO 1.4, 2.8.16",
             Violation::NotifyValue { .. } => "VIRTIO 1.4, 4.1.5.2.1",
             Violation::AvailIdxJump { .. } => "VIRTIO 1.4, 2.7.6.1",
-            Violation::TooManyChains(_) => "VIRTIO 1.4, 2.7.13.1",
+            Violation::TooManyDescriptors(_) => "VIRTIO 1.4, 2.7.13.1",
             Violation::DescriptorIndex(_) => "VIRTIO 1.4, 2.7.5",
             Violation::ChainTooLong(_) => "VIRTIO 1.4, 2.7.5.2",
             Violation::ReadableAfterWritable(_) => "VIRTIO 1.4, 2.7.4.2",

@@ -128,14 +128,14 @@ impl Injector {
     /// The guest began an access.
     pub(crate) fn exit(&mut self, stage: &mut Stage<'_>) {
         self.answer = None;
-        for index in self.strike(None, |trigger| *trigger == Trigger::Exit) {
+        for index in self.strike(None, |trigger| matches!(trigger, Trigger::Exit)) {
             self.act(stage, index);
         }
     }
 
     /// The guest halted.
     pub(crate) fn halt(&mut self, stage: &mut Stage<'_>) {
-        for index in self.strike(None, |trigger| *trigger == Trigger::Halt) {
+        for index in self.strike(None, |trigger| matches!(trigger, Trigger::Halt)) {
             self.act(stage, index);
         }
     }
@@ -173,14 +173,11 @@ impl Injector {
         // A load through a window is answered with what it got behind it.
         let mut value = self.answer.unwrap_or(value);
         let part = |name: RegisterName| name.part(register, width);
-        let sticking: Vec<_> = self
-            .stuck
-            .iter()
-            .filter(|(index, ..)| self.device(*index) == device)
-            .filter_map(|&(index, name, stuck)| Some((index, part(name)?.put(value, stuck))))
-            .collect();
-        for (index, new) in sticking {
-            value = self.answered(stage, index, value, new);
+        for at in 0..self.stuck.len() {
+            let (index, name, stuck) = self.stuck[at];
+            if let Some(part) = part(name).filter(|_| self.device(index) == device) {
+                value = self.answered(stage, index, value, part.put(value, stuck));
+            }
         }
         let reached = |trigger: &Trigger| match trigger {
             Trigger::Load(name) => part(*name).is_some(),

@@ -1,14 +1,12 @@
-use std::sync::atomic::Ordering;
-
 use eclipse_trace::{Access, DescriptorFlags, Direction, Event, Ring, Table, Violation};
-use vm_memory::{Bytes, GuestAddress};
 
 use super::Host;
+use super::range::{self, Range};
 use crate::fault::Area;
 use crate::virtio::queue::{Descriptor, Flags};
 
 /// Guest memory, by what it is read and written for.
-impl Host<'_> {
+impl<'a> Host<'a> {
     /// Reads a 16-bit field of a virtqueue.
     ///
     /// # Errors
@@ -25,11 +23,7 @@ impl Host<'_> {
             Ring::AvailIdx => self.meet(queue, Area::Avail, addr.wrapping_sub(2)),
             _ => {}
         }
-        let value = self
-            .memory
-            .load::<u16>(GuestAddress(addr), Ordering::Acquire)
-            .map(u16::from_le)
-            .map_err(|_| Violation::OutsideRam { addr, len: 2 })?;
+        let value = range::load(self.memory, addr)?;
         let access = Access::Load { width: 2, value: value.into() };
         self.record(Event::Ring { queue, field, access });
         Ok(value)
@@ -43,7 +37,7 @@ impl Host<'_> {
         addr: u64,
         value: u16,
     ) -> Result<(), Violation> {
-        self.check_buffer(addr, 2)?;
+        self.range(addr, 2)?;
         let value = match field {
             Ring::UsedIdx => {
                 self.meet(queue, Area::Used, addr.wrapping_sub(2));
@@ -53,9 +47,7 @@ impl Host<'_> {
         };
         let access = Access::Store { width: 2, value: value.into() };
         self.record(Event::Ring { queue, field, access });
-        self.memory
-            .store(value.to_le(), GuestAddress(addr), Ordering::Release)
-            .map_err(|_| Violation::OutsideRam { addr, len: 2 })
+        range::store(self.memory, addr, value)
     }
 
     /// Reads entry `index` of the descriptor table at `at`.
@@ -88,10 +80,7 @@ impl Host<'_> {
     ) -> Result<Option<Descriptor>, Violation> {
         self.check_master()?;
         let at = ring.wrapping_add(16 * u64::from(slot));
-        let flags = self
-            .memory
-            .load::<u16>(GuestAddress(at.wrapping_add(14)), Ordering::Acquire)
-            .map(u16::from_le)
+        let flags = range::load(self.memory, at.wrapping_add(14))
             .map_err(|_| Violation::OutsideRam { addr: at, len: 16 })?;
         if !available(Flags::from_bits_retain(flags)) {
             let access = Access::Load { width: 2, value: flags.into() };
@@ -135,9 +124,7 @@ impl Host<'_> {
         let outside = Violation::OutsideRam { addr: at, len: 16 };
         let at = at.checked_add(16 * u64::from(index)).ok_or(outside)?;
         let mut bytes = [0; 16];
-        self.memory
-            .read_slice(&mut bytes, GuestAddress(at))
-            .map_err(|_| Violation::OutsideRam { addr: at, len: 16 })?;
+        Range::at(self.memory, at, bytes.len())?.read(&mut bytes);
         Ok(bytes)
     }
 
@@ -159,12 +146,9 @@ impl Host<'_> {
         self.record(Event::PackedUsed { queue, slot, id, len, flags: DescriptorFlags(raw) });
         let element = (u64::from(id) << 32 | u64::from(len)).to_le_bytes();
         let outside = |_| Violation::OutsideRam { addr, len: 16 };
-        self.memory
-            .write_slice(&element[..6], GuestAddress(addr.wrapping_add(8)))
-            .map_err(outside)?;
-        self.memory
-            .store(raw.to_le(), GuestAddress(addr.wrapping_add(14)), Ordering::Release)
-            .map_err(outside)
+        let (at, flags_at) = (addr.wrapping_add(8), addr.wrapping_add(14));
+        Range::at(self.memory, at, 6).map_err(outside)?.write(&element[..6]);
+        range::store(self.memory, flags_at, raw).map_err(outside)
     }
 
     /// Writes the used element for chain `id` to `slot`, which lies at `addr`.
@@ -176,13 +160,12 @@ impl Host<'_> {
         id: u16,
         len: u32,
     ) -> Result<(), Violation> {
-        self.check_buffer(addr, 8)?;
+        let range = self.range(addr, 8)?;
         let Some((id, len)) = self.used_element(slot, id.into(), len) else { return Ok(()) };
         self.record(Event::Used { queue, slot, id, len });
         let element = u64::from(len) << 32 | u64::from(id);
-        self.memory
-            .write_slice(&element.to_le_bytes(), GuestAddress(addr))
-            .map_err(|_| Violation::OutsideRam { addr, len: 8 })
+        range.write(&element.to_le_bytes());
+        Ok(())
     }
 
     /// Reads from the buffer of the descriptor at `place`.
@@ -197,11 +180,10 @@ impl Host<'_> {
         addr: u64,
         bytes: &mut [u8],
     ) -> Result<(), Violation> {
-        self.check_buffer(addr, bytes.len())?;
+        let range = self.range(addr, bytes.len())?;
         self.record_buffer(queue, place, Direction::Read, addr, bytes.len());
-        self.memory
-            .read_slice(bytes, GuestAddress(addr))
-            .map_err(|_| Violation::OutsideRam { addr, len: bytes.len() as u32 })
+        range.read(bytes);
+        Ok(())
     }
 
     /// Writes to the buffer of the descriptor at `place`.
@@ -215,14 +197,13 @@ impl Host<'_> {
         addr: u64,
         bytes: &[u8],
     ) -> Result<(), Violation> {
-        self.check_buffer(addr, bytes.len())?;
+        let range = self.range(addr, bytes.len())?;
         if !self.moves(addr, bytes.len()) {
             return Ok(());
         }
         self.record_buffer(queue, place, Direction::Write, addr, bytes.len());
-        self.memory
-            .write_slice(bytes, GuestAddress(addr))
-            .map_err(|_| Violation::OutsideRam { addr, len: bytes.len() as u32 })
+        range.write(bytes);
+        Ok(())
     }
 
     fn check_master(&self) -> Result<(), Violation> {
@@ -232,15 +213,10 @@ impl Host<'_> {
         }
     }
 
-    /// Whether DMA is allowed and `len` bytes at `addr` are all in RAM.
-    fn check_buffer(&self, addr: u64, len: usize) -> Result<(), Violation> {
-        use vm_memory::GuestMemoryBackend;
+    /// The `len` bytes at `addr`, if DMA is allowed and they are all in RAM.
+    fn range(&self, addr: u64, len: usize) -> Result<Range<'a>, Violation> {
         self.check_master()?;
-        let outside = Violation::OutsideRam { addr, len: u32::try_from(len).unwrap_or(u32::MAX) };
-        match self.memory.check_range(GuestAddress(addr), len) {
-            true => Ok(()),
-            false => Err(outside),
-        }
+        Range::at(self.memory, addr, len)
     }
 
     fn record_buffer(

@@ -1,4 +1,5 @@
 mod memory;
+mod range;
 
 use eclipse_trace::{Access, Actor, Bdf, Event, Pin, Recorder, Refusal, Register, Violation};
 use vm_memory::GuestMemoryMmap;

@@ -7,7 +7,7 @@ use super::segment::{Claim, Reached, Segment};
 use super::{BarKind, ConfigSpace, Function, Identity};
 use crate::Host;
 use crate::platform::all_ones;
-use crate::schedule::{Completion, Occasion};
+use crate::schedule::Completion;
 
 /// A PCI-to-PCI bridge, and the bus behind it (PCI-to-PCI Bridge 1.2).
 ///
@@ -202,9 +202,8 @@ impl Function for Bridge {
         self.segment.defers()
     }
 
-    fn resume(&mut self, host: &mut Host<'_>, occasion: Occasion) {
-        let upstream = host.bus_master();
-        self.segment.resume(host, occasion, upstream);
+    fn holds(&self) -> bool {
+        self.segment.holds()
     }
 
     fn load(&mut self, host: &mut Host<'_>, bar: u8, offset: u64, width: u8) -> u64 {

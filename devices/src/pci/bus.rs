@@ -79,12 +79,12 @@ impl PciBus {
         function: Bdf,
         sectors: u64,
     ) -> io::Result<()> {
-        let Some(reached) = self.root.reach(0, function) else {
+        let Some(mut reached) = self.root.reach(0, function) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let (function, mut lent) = reached.lend(host);
+        let (function, mut lent) = reached.reborrow().lend(host);
         function.set_capacity(&mut lent, sectors)?;
-        self.root.settle(host, &mut self.lines);
+        reached.settle(host, &mut self.lines);
         Ok(())
     }
 
@@ -102,11 +102,11 @@ impl PciBus {
     pub(crate) fn obey(&mut self, host: &mut Host<'_>, function: Bdf, command: Command) {
         if command == Command::Remove {
             self.root.remove(host, &mut self.lines, function);
-        } else if let Some(reached) = self.root.reach(0, function) {
-            let (function, mut lent) = reached.lend(host);
+        } else if let Some(mut reached) = self.root.reach(0, function) {
+            let (function, mut lent) = reached.reborrow().lend(host);
             function.obey(&mut lent, command);
+            reached.settle(host, &mut self.lines);
         }
-        self.root.settle(host, &mut self.lines);
     }
 
     /// Changes a function's configuration space, and returns what changed.
@@ -117,8 +117,7 @@ impl PciBus {
 
     /// Has every function complete what is due on this occasion.
     pub(crate) fn resume(&mut self, host: &mut Host<'_>, occasion: Occasion) {
-        self.root.resume(host, occasion, true);
-        self.root.settle(host, &mut self.lines);
+        self.root.resume(host, &mut self.lines, occasion, true);
     }
 
     /// Answers a load, or `None` where nothing on this bus claims it.
@@ -216,10 +215,9 @@ impl PciBus {
         let offset = target.offset as u8;
         reached.config_mut().store(offset, width, value as u32);
         // Lent after the store, which may be the one that turns bus mastering on.
-        let (function, mut lent) = reached.lend(host);
+        let (function, mut lent) = reached.reborrow().lend(host);
         function.config_stored(&mut lent, offset, width);
-        // A bridge may have reset functions that asserted their pins.
-        self.root.settle(host, &mut self.lines);
+        reached.settle(host, &mut self.lines);
     }
 }
 

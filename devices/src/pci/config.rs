@@ -198,8 +198,14 @@ impl ConfigSpace {
 
     /// Loads `width` (1, 2 or 4) bytes; the access must not cross a doubleword.
     pub fn load(&self, offset: u8, width: u8) -> u32 {
-        let bytes = self.bytes.iter().skip(offset.into()).take(width.into());
-        bytes.rev().fold(0, |value, &byte| value << 8 | u32::from(byte))
+        match (width, &self.bytes[offset.into()..]) {
+            (4, &[a, b, c, d, ..]) => u32::from_le_bytes([a, b, c, d]),
+            (2, &[a, b, ..]) => u16::from_le_bytes([a, b]).into(),
+            (_, bytes) => {
+                let bytes = bytes.iter().take(width.into());
+                bytes.rev().fold(0, |value, &byte| value << 8 | u32::from(byte))
+            }
+        }
     }
 
     /// Stores `width` (1, 2 or 4) bytes, as far as their bits are writable.

@@ -108,7 +108,12 @@ pub(crate) trait Function: Send {
         false
     }
 
-    /// Completes what is due on this occasion.
+    /// Whether it holds something back that an occasion may make due.
+    fn holds(&self) -> bool {
+        false
+    }
+
+    /// Completes what is due on this occasion; asked for only while it holds something back.
     fn resume(&mut self, _host: &mut Host<'_>, _occasion: Occasion) {}
 
     /// Does what a fault wants of it.

@@ -106,16 +106,6 @@ impl Segment {
         }
     }
 
-    /// Brings every interrupt line into step with what its functions ask for.
-    pub(super) fn settle(&mut self, host: &mut Host<'_>, lines: &mut Lines) {
-        for slot in &mut self.slots {
-            slot.settle(host, lines);
-            if let Some(bridge) = slot.function.bridge() {
-                bridge.segment().settle(host, lines);
-            }
-        }
-    }
-
     /// The least range that holds all BARs of a kind that `is` admits, here and behind bridges.
     pub(super) fn hull(&self, is: &dyn Fn(BarKind) -> bool) -> Option<(u64, u64)> {
         let bars = self.slots.iter().flat_map(|slot| slot.function.config().bar_ranges());
@@ -154,10 +144,28 @@ impl Segment {
         self.slots.iter().any(|slot| slot.function.defers())
     }
 
-    pub(super) fn resume(&mut self, host: &mut Host<'_>, occasion: Occasion, upstream: bool) {
-        for slot in &mut self.slots {
-            let (function, mut host) = Reached { slot, upstream }.lend(host);
-            function.resume(&mut host, occasion);
+    /// Whether a function holds something back that may come to be due.
+    pub(super) fn holds(&self) -> bool {
+        self.slots.iter().any(|slot| slot.function.holds())
+    }
+
+    /// Has every function that holds something back complete what is due on this occasion.
+    pub(super) fn resume(
+        &mut self,
+        host: &mut Host<'_>,
+        lines: &mut Lines,
+        occasion: Occasion,
+        upstream: bool,
+    ) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.function.holds()) {
+            let mut reached = Reached { slot, upstream };
+            let (function, mut lent) = reached.reborrow().lend(host);
+            function.resume(&mut lent, occasion);
+            let upstream = lent.bus_master();
+            if let Some(bridge) = function.bridge() {
+                bridge.segment().resume(host, lines, occasion, upstream);
+            }
+            reached.settle(host, lines);
         }
     }
 }
@@ -171,7 +179,12 @@ impl Slot {
         self.function.bridge()?.claim(space, address, width)
     }
 
+    /// Brings the interrupt line of the function into step with what it asks for, and
+    /// of a bridge those of all that is behind it.
     fn settle(&mut self, host: &mut Host<'_>, lines: &mut Lines) {
+        if let Some(bridge) = self.function.bridge() {
+            bridge.segment().slots.iter_mut().for_each(|slot| slot.settle(host, lines));
+        }
         let Some((pin, gsi)) = self.wire else { return };
         let requests = self.function.intx();
         let config = self.function.config_mut();
@@ -217,7 +230,7 @@ impl<'a> Reached<'a> {
         Reached { slot: self.slot, upstream: self.upstream }
     }
 
-    /// Brings the function's interrupt line into step.
+    /// Brings the function's interrupt line into step, and those behind a bridge.
     pub(super) fn settle(self, host: &mut Host<'_>, lines: &mut Lines) {
         self.slot.settle(host, lines);
     }

@@ -341,6 +341,10 @@ impl Function for VirtioFunction {
         self.device.defers()
     }
 
+    fn holds(&self) -> bool {
+        self.device.holds()
+    }
+
     fn resume(&mut self, host: &mut Host<'_>, occasion: Occasion) {
         for notification in self.device.resume(host, occasion) {
             self.interrupt(host, notification);

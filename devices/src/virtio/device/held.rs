@@ -29,6 +29,11 @@ struct Late {
 }
 
 impl Held {
+    /// Whether no chain is held back.
+    pub(super) fn is_empty(&self) -> bool {
+        self.late.is_empty() && self.swapped.is_none()
+    }
+
     /// Whether a chain waits for the next one, or for the guest to halt.
     pub(super) fn waits(&self) -> bool {
         self.swapped.is_some()
@@ -80,7 +85,9 @@ impl VirtioDevice {
         }
         host.done();
         match fate {
-            Fate::GivenBack | Fate::Dropped | Fate::Twice(0) => {}
+            Fate::GivenBack | Fate::Dropped | Fate::Twice(0) => {
+                self.existing(chain.queue())?.reuse(chain);
+            }
             // The access that rang ends first.
             Fate::Late(exits) | Fate::Twice(exits) => {
                 let exits = exits.saturating_add(1);

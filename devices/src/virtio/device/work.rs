@@ -84,6 +84,11 @@ impl VirtioDevice {
         !self.waiting.is_empty() || self.held.waits()
     }
 
+    /// Whether there are chains that it took and has not given back, or not for good.
+    pub(crate) fn holds(&self) -> bool {
+        !self.waiting.is_empty() || !self.held.is_empty()
+    }
+
     /// Completes what is due on this occasion.
     pub(crate) fn resume(&mut self, host: &mut Host<'_>, occasion: Occasion) -> Vec<Notification> {
         let mut notifications = self.release(host, occasion);

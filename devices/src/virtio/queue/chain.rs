@@ -1,3 +1,5 @@
+use std::mem;
+
 use eclipse_trace::{PackedViolation, Table, Violation};
 
 use crate::Host;
@@ -72,15 +74,25 @@ pub(crate) struct Chain {
     head: u16,
     /// The used element names it by this.
     id: u16,
-    /// Descriptors of the ring that it takes up, if the ring is packed.
+    /// Descriptors of the queue that it takes up: those that lie in indirect tables are not.
     slots: u16,
-    readable: Vec<Descriptor>,
-    writable: Vec<Descriptor>,
+    /// The descriptors of buffers, the readable ones first.
+    descriptors: Vec<Descriptor>,
+    /// How many of them are readable.
+    split: usize,
 }
 
 impl Chain {
-    pub(super) fn new(queue: u16, head: u16) -> Self {
-        Self { queue, head, id: head, slots: 1, readable: Vec::new(), writable: Vec::new() }
+    /// An empty chain, which takes its memory from `spare`.
+    pub(super) fn new(queue: u16, head: u16, spare: &mut Vec<Descriptor>) -> Self {
+        let mut descriptors = mem::take(spare);
+        descriptors.clear();
+        Self { queue, head, id: head, slots: 1, descriptors, split: 0 }
+    }
+
+    /// The memory that it took.
+    pub(super) fn into_spare(self) -> Vec<Descriptor> {
+        self.descriptors
     }
 
     /// Appends a descriptor.
@@ -88,13 +100,13 @@ impl Chain {
     /// # Errors
     /// It is readable and follows a writable one.
     pub(super) fn push(&mut self, descriptor: Descriptor) -> Result<(), Violation> {
-        if descriptor.flags.contains(Flags::WRITE) {
-            self.writable.push(descriptor);
-        } else if self.writable.is_empty() {
-            self.readable.push(descriptor);
-        } else {
-            return Err(Violation::ReadableAfterWritable(descriptor.index));
+        if !descriptor.flags.contains(Flags::WRITE) {
+            if self.split != self.descriptors.len() {
+                return Err(Violation::ReadableAfterWritable(descriptor.index));
+            }
+            self.split += 1;
         }
+        self.descriptors.push(descriptor);
         Ok(())
     }
 
@@ -107,17 +119,22 @@ impl Chain {
         self.push(descriptor).map_err(broken)
     }
 
-    /// Says how a packed ring knows it.
-    pub(super) fn set_packed(&mut self, id: u16, slots: u16) {
-        (self.id, self.slots) = (id, slots);
+    /// Says what the used element is to name it by.
+    pub(super) fn set_id(&mut self, id: u16) {
+        self.id = id;
+    }
+
+    /// Says how many descriptors of the queue it takes up.
+    pub(super) fn set_slots(&mut self, slots: u16) {
+        self.slots = slots;
     }
 
     /// How many descriptors of buffers it has.
     pub(super) fn len(&self) -> usize {
-        self.readable.len() + self.writable.len()
+        self.descriptors.len()
     }
 
-    /// Descriptors of a packed ring that it takes up.
+    /// Descriptors of the queue that it takes up.
     pub(super) fn slots(&self) -> u16 {
         self.slots
     }
@@ -139,22 +156,22 @@ impl Chain {
 
     /// Bytes that the device may read. At most 2^16 descriptors of 2^32 bytes: no overflow.
     pub(crate) fn readable(&self) -> u64 {
-        self.readable.iter().map(|d| u64::from(d.len)).sum()
+        self.readable_lens().map(u64::from).sum()
     }
 
     /// Bytes that the device may write.
     pub(crate) fn writable(&self) -> u64 {
-        self.writable.iter().map(|d| u64::from(d.len)).sum()
+        self.writable_lens().map(u64::from).sum()
     }
 
     /// The lengths of the buffers that the device may read.
     pub(crate) fn readable_lens(&self) -> impl Iterator<Item = u32> {
-        self.readable.iter().map(|d| d.len)
+        self.descriptors[..self.split].iter().map(|d| d.len)
     }
 
     /// The lengths of the buffers that the device may write.
     pub(crate) fn writable_lens(&self) -> impl Iterator<Item = u32> {
-        self.writable.iter().map(|d| d.len)
+        self.descriptors[self.split..].iter().map(|d| d.len)
     }
 
     /// Reads `bytes.len()` readable bytes from position `from` on.
@@ -170,7 +187,7 @@ impl Chain {
         from: u64,
         bytes: &mut [u8],
     ) -> Result<(), Violation> {
-        pieces(&self.readable, from, bytes.len(), |piece| {
+        pieces(&self.descriptors[..self.split], from, bytes.len(), |piece| {
             host.read_buffer(self.queue, piece.place, piece.addr, &mut bytes[piece.range()])
         })
     }
@@ -188,7 +205,7 @@ impl Chain {
         from: u64,
         bytes: &[u8],
     ) -> Result<(), Violation> {
-        pieces(&self.writable, from, bytes.len(), |piece| {
+        pieces(&self.descriptors[self.split..], from, bytes.len(), |piece| {
             host.write_buffer(self.queue, piece.place, piece.addr, &bytes[piece.range()])
         })
     }

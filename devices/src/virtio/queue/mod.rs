@@ -44,6 +44,8 @@ pub(crate) struct Queue {
     pub(crate) vector: u16,
     rules: Rules,
     ring: Ring,
+    /// Memory for the descriptors of the next chain.
+    spare: Vec<Descriptor>,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,7 @@ impl Queue {
             vector: NO_VECTOR,
             rules: Rules::default(),
             ring: Ring::Split(SplitRing::default()),
+            spare: Vec::new(),
         }
     }
 
@@ -168,9 +171,14 @@ impl Queue {
     pub(crate) fn take(&mut self, host: &mut Host<'_>) -> Result<Option<Chain>, Violation> {
         let layout = self.layout();
         match &mut self.ring {
-            Ring::Split(ring) => ring.take(&layout, host),
-            Ring::Packed(ring) => ring.take(&layout, host),
+            Ring::Split(ring) => ring.take(&layout, host, &mut self.spare),
+            Ring::Packed(ring) => ring.take(&layout, host, &mut self.spare),
         }
+    }
+
+    /// Keeps the memory of a chain that is done with, for the next one.
+    pub(crate) fn reuse(&mut self, chain: Chain) {
+        self.spare = chain.into_spare();
     }
 
     /// Gives a chain back, `len` bytes of it written.

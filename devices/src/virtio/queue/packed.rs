@@ -3,7 +3,7 @@ use std::mem;
 use eclipse_trace::{PackedViolation, Ring, Violation};
 
 use super::event::passed;
-use super::{Chain, Flags, Layout, indirect};
+use super::{Chain, Descriptor, Flags, Layout, indirect};
 use crate::Host;
 
 /// A slot of the ring, and the value of the ring wrap counter there
@@ -34,7 +34,9 @@ impl Position {
 
     /// Its place on the circle of two laps.
     fn on_circle(self, size: u16) -> u32 {
-        u32::from(self.slot) + if self.wrap { 0 } else { size.into() }
+        let slot = u32::from(self.slot) + if self.wrap { 0 } else { size.into() };
+        // Where a queue got smaller while it was enabled, the slot may be behind its end.
+        slot % (2 * u32::from(size))
     }
 
     /// As event suppression structures and notification data have it.
@@ -94,7 +96,7 @@ impl PackedRing {
     /// See [`super::Queue::available`].
     pub(super) fn available(&mut self, layout: &Layout) -> u16 {
         // A driver that waits for its descriptors to be used has no more.
-        self.budget = layout.size - self.in_flight;
+        self.budget = layout.size.saturating_sub(self.in_flight);
         self.budget
     }
 
@@ -103,12 +105,13 @@ impl PackedRing {
         &mut self,
         layout: &Layout,
         host: &mut Host<'_>,
+        spare: &mut Vec<Descriptor>,
     ) -> Result<Option<Chain>, Violation> {
         if self.budget == 0 {
             return Ok(None);
         }
         self.budget -= 1;
-        let Some(chain) = walk(layout, host, self.next_avail)? else {
+        let Some(chain) = walk(layout, host, self.next_avail, spare)? else {
             self.budget = 0;
             return Ok(None);
         };
@@ -203,12 +206,17 @@ impl PackedRing {
 }
 
 /// The list that begins at `head`, if its first descriptor is available.
-fn walk(layout: &Layout, host: &mut Host<'_>, head: Position) -> Result<Option<Chain>, Violation> {
+fn walk(
+    layout: &Layout,
+    host: &mut Host<'_>,
+    head: Position,
+    spare: &mut Vec<Descriptor>,
+) -> Result<Option<Chain>, Violation> {
     let read = |host: &mut Host<'_>, at: Position| {
         host.read_packed(layout.queue, at.slot, layout.desc, |flags| at.available(flags))
     };
     let Some(mut descriptor) = read(host, head)? else { return Ok(None) };
-    let mut chain = Chain::new(layout.queue, head.slot);
+    let mut chain = Chain::new(layout.queue, head.slot, spare);
     let (mut at, mut slots) = (head, 1);
     loop {
         if descriptor.flags.contains(Flags::INDIRECT) {
@@ -228,6 +236,7 @@ fn walk(layout: &Layout, host: &mut Host<'_>, head: Position) -> Result<Option<C
         descriptor = read(host, at)?.ok_or(PackedViolation::PartialList(at.slot))?;
     }
     // 2.8.6: the buffer ID is in the last descriptor of the list.
-    chain.set_packed(descriptor.next, slots);
+    chain.set_id(descriptor.next);
+    chain.set_slots(slots);
     Ok(Some(chain))
 }

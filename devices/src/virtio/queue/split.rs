@@ -3,7 +3,7 @@ use std::mem;
 use eclipse_trace::{Ring, Table, Violation};
 
 use super::event::passed;
-use super::{Chain, Flags, Layout, indirect};
+use super::{Chain, Descriptor, Flags, Layout, indirect};
 use crate::Host;
 
 /// How far the device has come in a split virtqueue (VIRTIO 1.4, 2.7).
@@ -17,8 +17,11 @@ pub(super) struct SplitRing {
     next_used: u16,
     /// `next_used` when the driver's wish for an interrupt was last looked at.
     signalled: u16,
-    /// Chains that were taken and not given back.
+    /// Descriptors of the chains that were taken and not given back.
     in_flight: u16,
+    /// Descriptors of the chains that were outstanding when the device last looked, as
+    /// far as it has come: those that it had taken before, and those taken since.
+    outstanding: u16,
     /// `used.flags`, which the driver sets to 0 (2.7.10.1).
     used_flags: u16,
     /// `avail_event`, once it was written.
@@ -46,6 +49,7 @@ impl SplitRing {
             return Err(Violation::AvailIdxJump { from: self.next_avail, to: idx });
         }
         self.seen = idx;
+        self.outstanding = self.in_flight;
         Ok(count)
     }
 
@@ -54,20 +58,24 @@ impl SplitRing {
         &mut self,
         layout: &Layout,
         host: &mut Host<'_>,
+        spare: &mut Vec<Descriptor>,
     ) -> Result<Option<Chain>, Violation> {
         if self.next_avail == self.seen {
             return Ok(None);
-        }
-        // A chain has a descriptor at least, so a driver that reuses none has no more.
-        if self.in_flight >= layout.size {
-            return Err(Violation::TooManyChains(layout.queue));
         }
         let slot = self.next_avail % layout.size;
         let at = layout.driver.wrapping_add(4 + 2 * u64::from(slot));
         let head = host.read_ring(layout.queue, Ring::AvailRing(slot), at)?;
         self.next_avail = self.next_avail.wrapping_add(1);
-        let chain = walk(layout, host, head)?;
-        self.in_flight += 1;
+        let chain = walk(layout, host, head, spare)?;
+        // That a chain is given back before the next one is taken frees nothing for a
+        // driver that had made both available. So the same long chain in every slot is
+        // not walked for every slot.
+        if chain.slots() > layout.size.saturating_sub(self.outstanding) {
+            return Err(Violation::TooManyDescriptors(layout.queue));
+        }
+        self.outstanding += chain.slots();
+        self.in_flight += chain.slots();
         Ok(Some(chain))
     }
 
@@ -83,7 +91,7 @@ impl SplitRing {
         let at = layout.device.wrapping_add(4 + 8 * u64::from(slot));
         host.write_used(layout.queue, slot, at, chain.id(), len)?;
         self.next_used = self.next_used.wrapping_add(1);
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.in_flight = self.in_flight.saturating_sub(chain.slots());
         let at = layout.device.wrapping_add(2);
         host.write_ring(layout.queue, Ring::UsedIdx, at, self.next_used)
     }
@@ -136,11 +144,16 @@ impl SplitRing {
 }
 
 /// The chain that begins at `head`.
-fn walk(layout: &Layout, host: &mut Host<'_>, head: u16) -> Result<Chain, Violation> {
-    let mut chain = Chain::new(layout.queue, head);
+fn walk(
+    layout: &Layout,
+    host: &mut Host<'_>,
+    head: u16,
+    spare: &mut Vec<Descriptor>,
+) -> Result<Chain, Violation> {
+    let mut chain = Chain::new(layout.queue, head, spare);
     let mut index = head;
     // 2.7.5.3.1: a chain is never longer than the queue, so a loop shows as length.
-    for _ in 0..layout.size {
+    for slots in 1..=layout.size {
         if index >= layout.size {
             return Err(Violation::DescriptorIndex(index));
         }
@@ -153,6 +166,7 @@ fn walk(layout: &Layout, host: &mut Host<'_>, head: u16) -> Result<Chain, Violat
             !descriptor.flags.contains(Flags::NEXT)
         };
         if last {
+            chain.set_slots(slots);
             // 2.7.5.2: at most 2^32 bytes in all.
             return match chain.readable() + chain.writable() {
                 ..=0x1_0000_0000 => Ok(chain),

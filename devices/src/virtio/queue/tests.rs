@@ -1,7 +1,7 @@
 //! What no device asks of its queues yet: to tell the driver that it need not ring.
 
 use eclipse_trace::{Bdf, Recorder};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Address, Bytes, GuestAddress, GuestMemoryMmap};
 
 use super::Queue;
 use crate::virtio::Features;
@@ -97,6 +97,72 @@ fn the_next_chain_is_named_as_notification_data_names_it() {
         assert!(packed.take(host).unwrap().is_none());
     });
     assert_eq!((split.next_avail(), packed.next_avail()), (1, 0x8001));
+}
+
+/// Writes a chain through the descriptors `from..to` to the table.
+fn chain(memory: &GuestMemoryMmap<()>, from: u16, to: u16) {
+    for index in from..to {
+        let at = GuestAddress(DESC + 16 * u64::from(index));
+        memory.write_obj(u16::from(index + 1 < to), at.unchecked_add(12)).unwrap();
+        memory.write_obj(index + 1, at.unchecked_add(14)).unwrap();
+    }
+}
+
+/// Makes the chains at `heads` available from slot 0 on, and takes them all, each
+/// given back at once. Says how many were, and what went wrong.
+fn give_back_all(queue: &mut Queue, memory: &GuestMemoryMmap<()>, heads: &[u16]) -> (u16, String) {
+    for (slot, head) in (0..).zip(heads) {
+        memory.write_obj(*head, GuestAddress(DRIVER + 4 + 2 * slot)).unwrap();
+    }
+    memory.write_obj(heads.len() as u16, GuestAddress(DRIVER + 2)).unwrap();
+    let (mut given, mut wrong) = (0, String::new());
+    transcript(memory, |host| {
+        queue.available(host).unwrap();
+        while let Some(chain) = queue.take(host).unwrap_or_else(|violation| {
+            wrong = violation.to_string();
+            None
+        }) {
+            queue.give_back(host, &chain, 0).unwrap();
+            queue.reuse(chain);
+            given += 1;
+        }
+    });
+    (given, wrong)
+}
+
+// What was available at one look was outstanding at one time.
+#[test]
+fn chains_that_are_available_together_have_room_in_the_table_together() {
+    // Chains in the table, heads in the ring; how many are given back, and what is wrong.
+    type Case = (&'static [(u16, u16)], &'static [u16], u16, &'static str);
+    let more = "queue 0 has more descriptors outstanding than it has";
+    let cases: [Case; 5] = [
+        (&[(0, 4)], &[0], 1, ""),
+        (&[(0, 3), (3, 4)], &[0, 3], 2, ""),
+        (&[(0, 2), (2, 4)], &[2, 0], 2, ""),
+        (&[(0, 4)], &[0, 0, 0, 0], 1, more),
+        (&[(0, 3), (2, 4)], &[0, 2], 1, more),
+    ];
+    for (chains, heads, given, wrong) in cases {
+        let (mut queue, memory) = queue(Features::empty());
+        chains.iter().for_each(|&(from, to)| chain(&memory, from, to));
+        let expected = (given, wrong.to_string());
+        assert_eq!(give_back_all(&mut queue, &memory, heads), expected, "{chains:?}, {heads:?}");
+    }
+}
+
+#[test]
+fn a_chain_that_was_used_may_be_available_again() {
+    let (mut queue, memory) = queue(Features::empty());
+    chain(&memory, 0, 4);
+    for idx in 1..=9u16 {
+        memory.write_obj(idx, GuestAddress(DRIVER + 2)).unwrap();
+        transcript(&memory, |host| {
+            assert_eq!(queue.available(host), Ok(1));
+            let chain = queue.take(host).unwrap().expect("it is available");
+            queue.give_back(host, &chain, 0).unwrap();
+        });
+    }
 }
 
 #[test]
