@@ -5,8 +5,10 @@ use std::str::FromStr;
 use eclipse_trace::Bdf;
 
 use crate::disk::Disk;
+use crate::fault::Impossible;
 use crate::pci::{
-    Bridge, Function, PciBus, Placement, host_bridge, ide, isa_bridge, power_management,
+    Bridge, Function, PciBus, Placement, host_bridge, ide, isa_bridge, other_virtio,
+    power_management,
 };
 use crate::schedule::Completion;
 use crate::virtio::{Addresses, Blk, BlkConfig, Features, Transport, VirtioConfig, VirtioFunction};
@@ -43,18 +45,28 @@ impl Preset {
         }
     }
 
+    /// Where the block device is.
+    pub fn block_device(self) -> Bdf {
+        match self {
+            Preset::Bridge => Bdf::new(1, 0, 0),
+            Preset::Modern | Preset::Transitional | Preset::Legacy | Preset::Packed => {
+                Bdf::new(0, 4, 0)
+            }
+        }
+    }
+
     /// The machine, with `disk` behind its block device.
     pub fn config(self, disk: Box<dyn Disk>) -> PlatformConfig {
-        let mut block = BlockDevice::new(disk);
+        let function = self.block_device();
+        let mut block = BlockDevice { function, ..BlockDevice::new(disk) };
         match self {
-            Preset::Modern => {}
+            Preset::Modern | Preset::Bridge => {}
             Preset::Transitional => block.virtio.transport = Transport::Transitional,
             Preset::Legacy => block.virtio.transport = Transport::Legacy,
             Preset::Packed => {
                 block.virtio.offer =
                     Features::RING_PACKED | Features::INDIRECT_DESC | Features::EVENT_IDX;
             }
-            Preset::Bridge => block.function = Bdf::new(1, 0, 0),
         }
         PlatformConfig { blocks: vec![block], placement: Placement::default(), ata: None }
     }
@@ -126,6 +138,14 @@ pub enum ConfigError {
     /// More devices than addresses are set aside for.
     #[error("{0} block devices are more than {MOST_BLOCKS}")]
     TooMany(usize),
+    /// A fault of the schedule cannot strike in this machine.
+    #[error("fault {number} of the schedule: {why}")]
+    Fault {
+        /// Its place in the schedule, from 0.
+        number: usize,
+        /// Why.
+        why: Impossible,
+    },
     /// The device cannot be like that.
     #[error("block device {function}: {why}")]
     Device {
@@ -137,24 +157,36 @@ pub enum ConfigError {
 }
 
 const MOST_BLOCKS: usize = 8;
+/// The functions that every machine has: host bridge, ISA bridge, IDE controller, power
+/// management.
+const ALWAYS: [Bdf; 4] =
+    [Bdf::new(0, 0, 0), Bdf::new(0, 1, 0), Bdf::new(0, 1, 1), Bdf::new(0, 1, 3)];
 const BRIDGE: Bdf = Bdf::new(0, 5, 0);
 
 impl PlatformConfig {
-    /// The PCI hierarchy.
+    /// Every function, with how many queues it has if it is a virtio block device.
+    pub(crate) fn functions(&self) -> Vec<(Bdf, Option<u16>)> {
+        let mut functions: Vec<_> = ALWAYS.iter().map(|function| (*function, None)).collect();
+        let blocks = self.blocks.iter().map(|block| (block.function, Some(block.blk.queues)));
+        functions.extend(blocks);
+        if self.blocks.iter().any(|block| block.function.bus() != 0) {
+            functions.push((BRIDGE, None));
+        }
+        functions
+    }
+
+    /// The PCI hierarchy, with functions that are virtio devices of other types.
     ///
     /// # Errors
     /// The machine cannot be like that.
-    pub(crate) fn build(self) -> Result<PciBus, ConfigError> {
+    pub(crate) fn build(self, others: Vec<(Bdf, u16)>) -> Result<PciBus, ConfigError> {
         if self.blocks.len() > MOST_BLOCKS {
             return Err(ConfigError::TooMany(self.blocks.len()));
         }
-        let at = |device, function| Bdf::new(0, device, function);
-        let mut root: Vec<(Bdf, Box<dyn Function>)> = vec![
-            (at(0, 0), host_bridge(at(0, 0))),
-            (at(1, 0), isa_bridge(at(1, 0))),
-            (at(1, 1), ide(at(1, 1))),
-            (at(1, 3), power_management(at(1, 3))),
-        ];
+        let makers = [host_bridge, isa_bridge, ide, power_management];
+        let mut root: Vec<(Bdf, Box<dyn Function>)> =
+            ALWAYS.into_iter().zip(makers).map(|(at, make)| (at, make(at))).collect();
+        root.extend(others.into_iter().map(|(at, device)| (at, other_virtio(at, device))));
         let mut taken: BTreeSet<Bdf> = root.iter().map(|(function, _)| *function).collect();
         taken.insert(BRIDGE);
         let mut behind = Vec::new();
@@ -164,7 +196,7 @@ impl PlatformConfig {
                 return Err(ConfigError::Taken(function));
             }
             virtio.check(blk.queues).map_err(|why| ConfigError::Device { function, why })?;
-            let addresses = addresses(function.bus(), index);
+            let addresses = addresses(function.bus(), index, virtio.bar_size);
             let mut device = VirtioFunction::new(function, addresses, Blk::new(disk, blk), virtio);
             device.set_completion(completion);
             match function.bus() {
@@ -181,19 +213,28 @@ impl PlatformConfig {
 }
 
 /// Where the BARs of the block device with this number are placed: apart by bus, as a
-/// bridge passes on whole mebibytes of memory and 4 KiB of ports.
-fn addresses(bus: u8, index: u64) -> Addresses {
+/// bridge passes on whole mebibytes of memory and 4 KiB of ports. A BAR of the structures
+/// of more than 1 MiB has its place beyond all RAM, and within the 39 bits that every
+/// processor with virtualization has.
+fn addresses(bus: u8, index: u64, bar_size: u64) -> Addresses {
+    const LARGE: u64 = 0x40_0000_0000;
+    const LARGE_BEHIND: u64 = 0x60_0000_0000;
+    const MOST: u64 = 1 << 20;
+    let below = |address| (bar_size <= MOST).then_some(address);
     match bus {
         0 => Addresses {
             ports: 0xc000 + 0x80 * index,
             // The first is where the log of Eclipse has it.
             msix: if index == 0 { 0xfebc_1000 } else { 0xfea0_0000 + 0x1_0000 * index },
-            structures: 0xfe00_0000 + 0x10_0000 * index,
+            structures: below(0xfe00_0000 + MOST * index).unwrap_or(LARGE + bar_size * index),
+            spread: (0xfeb0_0000 + 0x1_0000 * index, 0xe000 + 0x100 * index),
         },
         _ => Addresses {
             ports: 0xd000 + 0x80 * index,
             msix: 0xfd00_0000 + 0x1_0000 * index,
-            structures: 0xfc00_0000 + 0x10_0000 * index,
+            structures: below(0xfc00_0000 + MOST * index)
+                .unwrap_or(LARGE_BEHIND + bar_size * index),
+            spread: (0xfd80_0000 + 0x1_0000 * index, 0xd800 + 0x100 * index),
         },
     }
 }

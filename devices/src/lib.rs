@@ -25,5 +25,5 @@ pub mod virtio;
 pub use config::{BlockDevice, ConfigError, PlatformConfig, Preset};
 pub use eclipse_trace::Space;
 pub use host::{Host, Wires};
-pub use platform::{Platform, Stop};
+pub use platform::{Platform, Ram, Stop};
 pub use schedule::Completion;

@@ -1,13 +1,15 @@
+mod faults;
+
 use std::io;
 
-use eclipse_trace::{Access, Bdf, Event, Refusal, Register, Space};
+use eclipse_trace::{Access, Bdf, Refusal, Register, Setting, Space};
 
 use crate::Host;
 use crate::ata::Ata;
 use crate::config::{ConfigError, PlatformConfig, Preset};
 use crate::debug_exit::DebugExit;
 use crate::disk::Disk;
-use crate::fault::{Action, Fault, Impossible, Injector};
+use crate::fault::{Fault, Injector, Machine, Target, Watch};
 use crate::pci::PciBus;
 use crate::schedule::{Completion, Occasion};
 use crate::serial::Serial;
@@ -31,7 +33,24 @@ pub struct Platform {
     reset: bool,
     reset_control: u8,
     completion: Completion,
+    /// What faults can name here.
+    target: Target,
+    /// How a schedule had it put together.
+    settings: Vec<(Bdf, Setting, u64)>,
     faults: Option<Box<Injector>>,
+    /// What the faults at work have to see of the guest's memory.
+    watches: Vec<Watch>,
+}
+
+/// Who carries out the guest's accesses to its own memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ram {
+    /// The guest itself: nobody sees them.
+    #[default]
+    Direct,
+    /// The machine, where they meet [`Platform::watches`]: by [`Platform::load_ram`] and
+    /// [`Platform::store_ram`].
+    Watched,
 }
 
 impl Platform {
@@ -44,7 +63,22 @@ impl Platform {
     ///
     /// # Errors
     /// They cannot be like that.
-    pub fn with(mut config: PlatformConfig) -> Result<Self, ConfigError> {
+    pub fn with(config: PlatformConfig) -> Result<Self, ConfigError> {
+        Self::with_faults(config, &[], Ram::Direct)
+    }
+
+    /// The devices of `config` as `schedule` has them put together; it is to be put to
+    /// work by [`Platform::set_faults`].
+    ///
+    /// # Errors
+    /// They cannot be like that, or a fault can never strike.
+    pub fn with_faults(
+        mut config: PlatformConfig,
+        schedule: &[Fault],
+        ram: Ram,
+    ) -> Result<Self, ConfigError> {
+        let machine = Machine::of(&mut config, schedule, ram == Ram::Watched)
+            .map_err(|(number, why)| ConfigError::Fault { number, why })?;
         let completion = config
             .blocks
             .iter()
@@ -52,14 +86,17 @@ impl Platform {
             .max_by_key(|completion| *completion != Completion::Immediate);
         let ata = config.ata.take();
         let mut platform = Self {
-            pci: config.build()?,
+            pci: config.build(machine.others)?,
             serial: Serial::new(),
             debug_exit: DebugExit::default(),
             ata: None,
             reset: false,
             reset_control: 0,
             completion: completion.unwrap_or_default(),
+            target: machine.target,
+            settings: machine.settings,
             faults: None,
+            watches: Vec::new(),
         };
         if let Some(disk) = ata {
             platform.attach_ata(disk);
@@ -181,53 +218,6 @@ impl Platform {
         }
     }
 
-    /// Puts a schedule of faults to work, in place of another one.
-    ///
-    /// # Errors
-    /// The number of the fault that can never strike, from 0, and why.
-    pub fn set_faults(
-        &mut self,
-        host: &mut Host<'_>,
-        schedule: Vec<Fault>,
-    ) -> Result<(), (usize, Impossible)> {
-        for (number, fault) in schedule.iter().enumerate() {
-            fault.check().map_err(|why| (number, why))?;
-        }
-        for (number, fault) in schedule.iter().enumerate() {
-            let Action::Edit(edit) = &fault.action else { continue };
-            let name = fault.name.clone().unwrap_or_else(|| number.to_string());
-            for effect in self.pci.edit(fault.device, edit) {
-                let event = Event::Fault { fault: name.as_str().into(), effect };
-                host.lend(fault.device, false).record(event);
-            }
-        }
-        self.faults = (!schedule.is_empty()).then(|| Box::new(Injector::new(schedule)));
-        Ok(())
-    }
-
-    /// An access begins during which faults may strike.
-    fn enter(&mut self, host: &mut Host<'_>, faults: &mut Injector) {
-        if let Some((faults, mut stage)) = host.injecting(Some(faults)).stage() {
-            faults.exit(&mut stage);
-        }
-        self.obey(host, faults);
-    }
-
-    /// It is over.
-    fn leave(&mut self, host: &mut Host<'_>, mut faults: Box<Injector>) {
-        self.obey(host, &mut faults);
-        self.pci.resume(&mut host.injecting(Some(&mut faults)), Occasion::Exit);
-        self.obey(host, &mut faults);
-        self.faults = Some(faults);
-    }
-
-    /// Has the functions do what faults want of them.
-    fn obey(&mut self, host: &mut Host<'_>, faults: &mut Injector) {
-        while let Some((function, command)) = faults.next_command() {
-            self.pci.obey(&mut host.injecting(Some(faults)), function, command);
-        }
-    }
-
     /// An access is over.
     fn exit(&mut self, host: &mut Host<'_>) {
         if self.may_defer() {
@@ -271,7 +261,7 @@ impl Platform {
         self.obey(host, &mut faults);
         self.pci.resume(&mut host.injecting(Some(&mut faults)), Occasion::Halt);
         self.obey(host, &mut faults);
-        self.faults = Some(faults);
+        self.lay_down(faults);
         deferred
     }
 

@@ -4,7 +4,7 @@ use eclipse_devices::disk::{Disk, MemoryDisk};
 use eclipse_devices::fault::Fault;
 use eclipse_devices::pci::Placement;
 use eclipse_devices::virtio::{BlkConfig, Features, VirtioConfig};
-use eclipse_devices::{BlockDevice, PlatformConfig, Preset, Space};
+use eclipse_devices::{BlockDevice, PlatformConfig, Preset, Ram, Space};
 use eclipse_trace::Bdf;
 use vm_memory::{ByteValued, Bytes, GuestAddress};
 
@@ -92,9 +92,17 @@ impl Bare {
 
     /// A device that is ready and has these faults.
     pub fn with_faults(disk: impl Disk + 'static, faults: &[Fault]) -> Self {
-        let bare = Self::ready(disk);
+        let bare = Self::with_schedule(disk, Vec::new());
+        bare.start(u64::MAX);
         bare.machine.inject(faults.to_vec());
         bare
+    }
+
+    /// A machine of the modern preset in which nothing was done yet, with the faults of
+    /// `schedule` from power-on.
+    pub fn with_schedule(disk: impl Disk + 'static, schedule: Vec<Fault>) -> Self {
+        let config = Preset::Modern.config(Box::new(disk));
+        Self { machine: Loopback::with_faults(config, schedule, Ram::Watched) }
     }
 
     /// Makes the device ready, with those of the features accepted that it offers.
@@ -189,11 +197,23 @@ impl Bare {
 
     /// Writes to RAM.
     pub fn write<T: ByteValued>(&self, address: u64, value: T) {
+        let mut bytes = [0; 8];
+        if let Some(room) = bytes.get_mut(..size_of::<T>()) {
+            room.copy_from_slice(value.as_slice());
+            let (width, value) = (size_of::<T>() as u8, u64::from_le_bytes(bytes));
+            return self.machine.store_ram(address, width, value);
+        }
         self.machine.memory().write_obj(value, GuestAddress(address)).expect("it is in RAM");
     }
 
     /// Reads from RAM.
     pub fn read<T: ByteValued>(&self, address: u64) -> T {
+        if size_of::<T>() <= 8 {
+            let bytes = self.machine.load_ram(address, size_of::<T>() as u8).to_le_bytes();
+            let mut value = T::zeroed();
+            value.as_mut_slice().copy_from_slice(&bytes[..size_of::<T>()]);
+            return value;
+        }
         self.machine.memory().read_obj(GuestAddress(address)).expect("it is in RAM")
     }
 

@@ -9,9 +9,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use eclipse_devices::disk::Disk;
-use eclipse_devices::fault::Fault;
+use eclipse_devices::fault::{Fault, Watch};
 use eclipse_devices::virtio::BlkConfig;
-use eclipse_devices::{Completion, Host, Platform, PlatformConfig, Preset, Space, Stop, Wires};
+use eclipse_devices::{
+    Completion, Host, Platform, PlatformConfig, Preset, Ram, Space, Stop, Wires,
+};
 use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
 use eclipse_trace::{Bdf, Entry, Recorder, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
@@ -118,18 +120,33 @@ impl Loopback {
     /// # Panics
     /// They cannot be like that.
     pub fn with(config: PlatformConfig) -> Self {
+        Self::with_faults(config, Vec::new(), Ram::Direct)
+    }
+
+    /// A machine with the devices of `config` and the faults of `schedule`, from power-on.
+    ///
+    /// The guest's drivers access their rings through pointers, which nobody sees: for them
+    /// `ram` is [`Ram::Direct`]. With [`Ram::Watched`] the test has to go through
+    /// [`Loopback::load_ram`] and [`Loopback::store_ram`].
+    ///
+    /// # Panics
+    /// They cannot be like that.
+    pub fn with_faults(config: PlatformConfig, schedule: Vec<Fault>, ram: Ram) -> Self {
         let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), Self::RAM)])
             .expect("the host gives the guest its RAM");
         let machine = Machine {
             memory,
-            platform: Platform::with(config).unwrap_or_else(|error| panic!("{error}")),
+            platform: Platform::with_faults(config, &schedule, ram)
+                .unwrap_or_else(|error| panic!("{error}")),
             recorder: Recorder::new(),
             wires: Raised::default(),
             dma: DmaMap::default(),
             vectors: 0,
             clock: Duration::ZERO,
         };
-        Self { machine: Rc::new(RefCell::new(machine)) }
+        let machine = Self { machine: Rc::new(RefCell::new(machine)) };
+        machine.inject(schedule);
+        machine
     }
 
     /// Puts `disk` on the primary channel of the IDE controller.
@@ -158,6 +175,24 @@ impl Loopback {
     pub fn store(&self, space: Space, address: u64, width: u8, value: u64) {
         let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
         platform.store(&mut Host::new(memory, wires, recorder), space, address, width, value);
+    }
+
+    /// Loads from RAM, as a guest does that leaves its processor for it where a fault wants
+    /// to see that.
+    pub fn load_ram(&self, address: u64, width: u8) -> u64 {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        platform.load_ram(&mut Host::new(memory, wires, recorder), address, width)
+    }
+
+    /// Stores to RAM in the same way.
+    pub fn store_ram(&self, address: u64, width: u8, value: u64) {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        platform.store_ram(&mut Host::new(memory, wires, recorder), address, width, value);
+    }
+
+    /// The parts of RAM that faults want to see accesses to.
+    pub fn watches(&self) -> Vec<Watch> {
+        self.machine.borrow().platform.watches().to_vec()
     }
 
     /// Has every device complete its requests by `completion` from now on.

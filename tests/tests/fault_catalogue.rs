@@ -1,15 +1,17 @@
 //! The catalogue of faults: what is in it, and that each row strikes.
 
 use std::collections::BTreeMap;
+use std::mem::discriminant;
 
-use eclipse_devices::Preset;
 use eclipse_devices::disk::{MemoryDisk, default_image};
 use eclipse_devices::fault::catalogue::{Build, Kind, NameError, by_name, rows};
 use eclipse_devices::fault::{Action, Fault, Trigger, Value};
+use eclipse_devices::virtio::Features;
+use eclipse_devices::{Platform, Preset, Ram};
 use eclipse_kernel::scenario;
-use eclipse_tests::bare::{NEXT, WRITE};
+use eclipse_tests::bare::{INDIRECT, NEXT, WRITE};
 use eclipse_tests::{Bare, Loopback};
-use eclipse_trace::{Effect, Entry, Event};
+use eclipse_trace::{Effect, Entry, Event, Setting};
 use expect_test::expect;
 
 /// The faults that the catalogue is to have, in its order.
@@ -30,8 +32,10 @@ fn the_catalogue_has_every_fault_once_and_in_order() {
 
 /// A driver of no mind that touches everything: twice through a device's life.
 fn workout(schedule: Vec<Fault>) -> Vec<Entry> {
-    let bare = Bare::new(MemoryDisk::counting(64));
-    bare.machine.inject(schedule);
+    let takes_tables = schedule.iter().any(|fault| {
+        fault.action == Action::Machine(Setting::Offer, Features::INDIRECT_DESC.bits())
+    });
+    let bare = Bare::with_schedule(MemoryDisk::counting(64), schedule);
     for _ in 0..2 {
         let mut at = 0u8;
         while at < 0xfc {
@@ -45,12 +49,12 @@ fn workout(schedule: Vec<Fault>) -> Vec<Entry> {
             bare.config_store(bar, 4, old);
             bare.config_load(bar, 4);
         }
-        life(&bare);
+        life(&bare, takes_tables);
     }
     bare.machine.entries()
 }
 
-fn life(bare: &Bare) {
+fn life(bare: &Bare, takes_tables: bool) {
     bare.config_store(0x04, 2, 0x0406);
     bare.common(0x14, 1, 0);
     bare.load_common(0x14, 1);
@@ -71,6 +75,9 @@ fn life(bare: &Bare) {
     bare.load_common(0x1c, 2);
     bare.load_common(0x1a, 2);
     bare.write(Bare::AVAIL + 2, 0u16);
+    if takes_tables {
+        indirect(bare);
+    }
     for (kind, flags) in [(0, WRITE), (1, 0), (0, WRITE), (4, 0), (0, WRITE)] {
         bare.header(kind, 1);
         let status = (Bare::STATUS, 1, WRITE, 0);
@@ -84,6 +91,7 @@ fn life(bare: &Bare) {
         }
         bare.make_available(0);
         bare.machine.halt();
+        look_twice(bare);
         bare.load(Bare::ISR, 1);
     }
     bare.common(0x14, 1, 0);
@@ -92,20 +100,52 @@ fn life(bare: &Bare) {
     }
 }
 
-/// The first effect of each row, as a transcript has it.
+/// What a driver should not do: load what the device wrote, and load it again.
+fn look_twice(bare: &Bare) {
+    for _ in 0..2 {
+        bare.read::<u16>(Bare::USED + 2);
+        for slot in 0..u64::from(Bare::SIZE) {
+            bare.read::<u32>(Bare::USED + 4 + 8 * slot);
+            bare.read::<u32>(Bare::USED + 8 + 8 * slot);
+        }
+    }
+}
+
+/// A read through a table of its own (VIRTIO 1.4, 2.7.5.3).
+fn indirect(bare: &Bare) {
+    const TABLE: u64 = 0x6000;
+    bare.header(0, 1);
+    let status = (Bare::STATUS, 1, WRITE, 0);
+    bare.descriptors(&[(Bare::HEADER, 16, NEXT, 1), (Bare::DATA, 512, NEXT | WRITE, 2), status]);
+    for word in 0..6 {
+        bare.write(TABLE + 8 * word, bare.read::<u64>(Bare::DESC + 8 * word));
+    }
+    bare.descriptors(&[(TABLE, 48, INDIRECT, 0)]);
+    bare.make_available(0);
+    bare.machine.halt();
+}
+
+/// The first effect of each sort of each row, as a transcript has it.
 fn first_effects() -> BTreeMap<&'static str, String> {
     let mut effects = BTreeMap::new();
     for row in rows().filter(|row| matches!(row.build, Build::Schedule(_))) {
         let schedule = by_name(row.id).unwrap_or_else(|error| panic!("{error}"));
         assert!(!schedule.is_empty(), "{}", row.id);
         let entries = workout(schedule);
-        let first = entries.iter().find_map(|entry| match &entry.event {
-            Event::Fault { fault, effect } if **fault == *row.id => Some(*effect),
-            _ => None,
-        });
-        let effect = first.unwrap_or_else(|| panic!("{} has no effect", row.id));
-        assert_ne!(effect, Effect::Nothing, "{}", row.id);
-        effects.insert(row.id, effect.to_string());
+        let mut first: Vec<Effect> = Vec::new();
+        for entry in &entries {
+            let Event::Fault { fault, effect } = &entry.event else { continue };
+            let sort = |effect: &Effect| match effect {
+                Effect::Machine { setting, .. } => (discriminant(effect), Some(*setting)),
+                _ => (discriminant(effect), None),
+            };
+            if **fault == *row.id && !first.iter().any(|known| sort(known) == sort(effect)) {
+                first.push(*effect);
+            }
+        }
+        assert!(!first.is_empty(), "{} has no effect", row.id);
+        assert_ne!(first[0], Effect::Nothing, "{}", row.id);
+        effects.insert(row.id, first.iter().map(Effect::to_string).collect::<Vec<_>>().join("; "));
     }
     effects
 }
@@ -134,16 +174,21 @@ fn every_row_that_can_be_made_does_what_it_says() {
         F110 does not write used.ring[0]
         F111 is gone
         F112 answers 0x10421af5 instead of 0x10421af4
-        F114 ignores the store
-        F115 ignores the store
+        F114 ignores the store; gives up
+        F115 ignores the store; answers 0x0 instead of 0xb; gives chain 0 back twice, again after 10 accesses
         F12 config +58 is 37 instead of 00
+        F13 has bar_size 0x200000000; config +58 is ff instead of 00
         F15 config +41 is 5c instead of 4c
         F16 config +91 is a4 instead of 00
         F17 answers 0x8000 instead of 0x0
         F18 config +0e is 01 instead of 00
         F19 config +08 is ff instead of 01
+        F20 has other_device 0x1041; has block_device 0x40
         F21 answers 0x0 instead of 0xfe00000c
+        F22 has bar_size 0x200000000
         F23 answers 0xfee0000c instead of 0xffffc00c
+        F25 has transitional 0x1; has narrow_ports 0x1
+        F26 has spread_bars 0x1
         F27 answers 0xf instead of 0x0
         F28 answers 0xf instead of 0x0
         F29 takes 0x3 instead of 0xb
@@ -169,6 +214,7 @@ fn every_row_that_can_be_made_does_what_it_says() {
         F55 answers 0x18 instead of 0x100
         F57 answers 0x0 instead of 0x1
         F58 answers 0xffff instead of 0x0
+        F59 has queues 0x2; has notify_multiplier 0x1000; has notify_permuted 0x1
         F61 answers 0xffff instead of 0x1
         F64 config +34 is 4c instead of 40
         F65 forges the used element of id 0 len 513
@@ -179,18 +225,24 @@ fn every_row_that_can_be_made_does_what_it_says() {
         F70 forges the used element of id 0 len 513
         F71 forges used.idx, which is 0001
         F72 does not write used.ring[0]
+        F73 answers 0x2 at 0x3002 instead of 0x1
+        F74 answers 0x1 at 0x3004 instead of 0x0
         F76 does not give chain 0 back
         F77 gives chain 0 back after 20 accesses
         F79 looks at q0 unasked
-        F80 writes 2 bytes at 0x3000
+        F80 writes 2 bytes at 0x3000; looks at q0 unasked
+        F81 has offer 0x20000000; writes 0x0 at 0x3044 instead of 0x1; looks at q0 unasked
         F82 writes 2 bytes at 0x100e
         F83 writes 2 bytes at 0x105e
+        F85 has offer 0x10000000; writes 1 bytes at 0x6008
         F87 writes 1 bytes at 0x5000
         F88 writes 1 bytes at 0x8000
         F89 raises an interrupt for nothing
         F90 withholds vector 1
         F91 raises an interrupt for nothing
         F92 raises an interrupt for nothing
+        F94 has vectors 0x1; has 4096 sectors from now on; withholds vector 0
+        F95 holds chain 0; raises an interrupt for nothing; gives back what it held
         F97 writes status 01 instead of 00
         F98 writes status 02 instead of 00
         F99 writes status 03 instead of 00
@@ -225,20 +277,37 @@ fn a_name_that_is_none_is_refused_with_what_there_is() {
     assert_eq!(refused("F65:id"), "\"id\" is no number; write it as NAME=NUMBER");
     assert_eq!(refused("F65:id=x"), "\"id=x\" is no number; write it as NAME=NUMBER");
     assert_eq!(refused("F65:nth=0"), "F65: times are counted from 1");
-    assert!(refused("F22").starts_with("F22 cannot be made: "));
+    assert!(refused("F108").starts_with("F108 cannot be made: "));
+}
+
+/// The faults that take a hole in the place of a ring, which only KVM can leave: the
+/// guest's drivers reach their rings by pointers.
+const IN_HOLES: [&str; 3] = ["F73", "F74", "F95"];
+
+#[test]
+fn a_loopback_refuses_what_takes_a_hole_in_the_place_of_a_ring() {
+    for id in IN_HOLES {
+        let config = Preset::Modern.config(Box::new(MemoryDisk::counting(8)));
+        let schedule = by_name(id).unwrap_or_else(|error| panic!("{error}"));
+        let refused = Platform::with_faults(config, &schedule, Ram::Direct).err();
+        let refused = refused.map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains("the guest's accesses to rings are not seen"), "{id}: {refused}");
+    }
 }
 
 /// The driver under a fault: whether it succeeded, and the transcript.
 fn drive(name: &str) -> (bool, Vec<Entry>) {
-    let machine = Loopback::new(Preset::Modern, MemoryDisk::new(default_image()));
-    machine.inject(by_name(name).unwrap_or_else(|error| panic!("{error}")));
+    let schedule = by_name(name).unwrap_or_else(|error| panic!("{error}"));
+    let config = Preset::Modern.config(Box::new(MemoryDisk::new(default_image())));
+    let machine = Loopback::with_faults(config, schedule, Ram::Direct);
     let result = scenario::run(&machine, "");
     (result.is_ok(), machine.entries())
 }
 
 #[test]
 fn the_driver_comes_to_an_end_with_every_fault_and_twice_to_the_same() {
-    for row in rows().filter(|row| matches!(row.build, Build::Schedule(_))) {
+    let rows = rows().filter(|row| matches!(row.build, Build::Schedule(_)));
+    for row in rows.filter(|row| !IN_HOLES.contains(&row.id)) {
         let (succeeded, entries) = drive(row.id);
         assert!(entries.len() < 500_000, "{}: no end", row.id);
         assert!(entries == drive(row.id).1, "{}: another transcript", row.id);

@@ -2,7 +2,6 @@
 
 use eclipse_devices::disk::MemoryDisk;
 use eclipse_devices::fault::{Action, Fault, Trigger, Value};
-use eclipse_devices::virtio::{Features, VirtioConfig};
 use eclipse_tests::Bare;
 use eclipse_tests::bare::{Descriptor, NEXT, WRITE};
 use eclipse_trace::RequestKind;
@@ -33,23 +32,6 @@ fn read(bare: &Bare, sector: u64) {
     bare.header(0, sector);
     bare.descriptors(&READ);
     bare.make_available(0);
-}
-
-#[test]
-fn a_chain_that_is_held_back_is_forgotten_when_its_queue_is_reset() {
-    let virtio = VirtioConfig { offer: Features::RING_RESET, ..VirtioConfig::default() };
-    let bare = Bare::with_virtio(virtio, 1);
-    bare.start(u64::MAX);
-    bare.machine.inject(vec![completion(Action::Delay(3))]);
-    read(&bare, 0);
-    bare.common(0x3a, 2, 1);
-    let transcript = bare.transcript_of(|| {
-        for _ in 0..5 {
-            bare.load_common(0x14, 1);
-        }
-    });
-    assert!(!transcript.contains("used") && !transcript.contains("violation"), "{transcript}");
-    assert_eq!(bare.load_common(0x14, 1), 0x0f);
 }
 
 #[test]
@@ -201,65 +183,6 @@ fn a_completion_never_comes() {
 }
 
 #[test]
-fn a_completion_comes_after_further_accesses_and_not_when_the_guest_halts() {
-    let bare = ready(&[completion(Action::Delay(2))]);
-    check_completion(
-        &bare,
-        || read(&bare, 0),
-        expect![[r#"
-            00:04.0 q0 request 0: in sector 0, 512 bytes: ok
-            00:04.0 fault 0: gives chain 0 back after 2 accesses
-        "#]],
-    );
-    assert!(!bare.machine.halt());
-    bare.load_common(0x14, 1);
-    check(
-        &bare,
-        || {
-            bare.load_common(0x14, 1);
-        },
-        expect![[r#"
-            guest   00:04.0 common device_status -> 0f
-            00:04.0 q0 used.ring[0] <- id 0 len 513
-            00:04.0 q0 used.idx <- 0001
-            00:04.0 q0 avail.flags -> 0000
-            00:04.0 msix 1: 00000041 to fee00000
-        "#]],
-    );
-}
-
-#[test]
-fn two_completions_change_places() {
-    let bare = ready(&[completion(Action::Swap)]);
-    check_completion(
-        &bare,
-        || {
-            read(&bare, 0);
-            // Another chain, at 3.
-            bare.descriptors(&[
-                READ[0],
-                READ[1],
-                READ[2],
-                (Bare::HEADER, 16, NEXT, 4),
-                (Bare::DATA, 512, NEXT | WRITE, 5),
-                (Bare::STATUS, 1, WRITE, 0),
-            ]);
-            bare.make_available(3);
-        },
-        expect![[r#"
-            00:04.0 q0 request 0: in sector 0, 512 bytes: ok
-            00:04.0 fault 0: gives chain 0 back after the next one
-            00:04.0 q0 request 3: in sector 0, 512 bytes: ok
-            00:04.0 q0 used.ring[0] <- id 3 len 513
-            00:04.0 q0 used.idx <- 0001
-            00:04.0 q0 used.ring[1] <- id 0 len 513
-            00:04.0 q0 used.idx <- 0002
-            00:04.0 msix 1: 00000041 to fee00000
-        "#]],
-    );
-}
-
-#[test]
 fn a_chain_is_given_back_twice_in_one_batch_or_in_two() {
     let bare = ready(&[completion(Action::Duplicate(0)), completion(Action::Duplicate(1)).nth(2)]);
     check_completion(
@@ -292,20 +215,4 @@ fn a_chain_is_given_back_twice_in_one_batch_or_in_two() {
             00:04.0 msix 1: 00000041 to fee00000
         "#]],
     );
-}
-
-#[test]
-fn a_chain_that_waits_for_the_next_one_comes_when_the_guest_halts() {
-    let bare = ready(&[completion(Action::Swap)]);
-    read(&bare, 0);
-    check_completion(
-        &bare,
-        || assert!(bare.machine.halt()),
-        expect![[r#"
-            00:04.0 q0 used.ring[0] <- id 0 len 513
-            00:04.0 q0 used.idx <- 0001
-            00:04.0 msix 1: 00000041 to fee00000
-        "#]],
-    );
-    assert!(!bare.machine.halt());
 }

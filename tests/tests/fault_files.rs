@@ -1,10 +1,10 @@
 //! Schedules of faults in TOML, and what is said of those that are none.
 
 use eclipse_devices::fault::{
-    Action, Area, Edit, Fault, Field, Place, Trigger, Value, Vector, parse,
+    Action, Area, Edit, Fault, Field, Place, RingField, Trigger, Value, Vector, parse,
 };
 use eclipse_trace::register::CapabilityKind;
-use eclipse_trace::{Bdf, RequestKind};
+use eclipse_trace::{Bdf, RequestKind, Setting};
 
 #[test]
 fn a_file_has_a_fault_a_table() {
@@ -71,8 +71,11 @@ fn every_action_can_be_written() {
     assert_eq!(completion("drop = true"), Action::Drop);
     assert_eq!(completion("delay = 9"), Action::Delay(9));
     assert_eq!(completion("swap = true"), Action::Swap);
+    assert_eq!(completion("hold = true"), Action::Hold);
+    assert_eq!(load("release = true"), Action::Release);
+    assert_eq!(load("no_interrupt = \"config\""), Action::NoInterrupt(Some(Vector::Config)));
     assert_eq!(completion("duplicate = 0"), Action::Duplicate(0));
-    assert_eq!(completion("no_interrupt = true"), Action::NoInterrupt);
+    assert_eq!(completion("no_interrupt = true"), Action::NoInterrupt(None));
     let memory = |at, bytes: &[u8]| Action::Memory { at, bytes: bytes.into() };
     assert_eq!(
         completion("memory = \"data+8\", bytes = [1, 0xa5]"),
@@ -81,6 +84,10 @@ fn every_action_can_be_written() {
     assert_eq!(
         completion("memory = \"used+2\", bytes = [0]"),
         memory(Place::Area(Area::Used, 2), &[0])
+    );
+    assert_eq!(
+        completion("memory = \"indirect+14\", bytes = [0]"),
+        memory(Place::Indirect(14), &[0])
     );
     assert_eq!(completion("memory = 0x8000, bytes = []"), memory(Place::Address(0x8000), &[]));
     assert_eq!(
@@ -94,6 +101,10 @@ fn every_action_can_be_written() {
     );
     assert_eq!(boot("offset = 0x34, bytes = [0x41]"), Action::Edit(Edit::Bytes(0x34, vec![0x41])));
     assert_eq!(boot("unlink = \"msix\""), Action::Edit(Edit::Unlink(CapabilityKind::Msix)));
+    assert_eq!(
+        boot("machine = \"notify_multiplier\", value = 2"),
+        Action::Machine(Setting::NotifyMultiplier, 2)
+    );
     assert_eq!(boot("prepend = 9, bytes = [16]"), Action::Edit(Edit::Prepend(9, vec![16])));
     assert_eq!(boot("append = 9, bytes = [16]"), Action::Edit(Edit::Append(9, vec![16])));
 }
@@ -109,6 +120,15 @@ fn every_trigger_can_be_written() {
     assert_eq!(trigger("completion = \"any\""), Trigger::Completion(None));
     assert_eq!(trigger("exit = true, nth = 5"), Trigger::Exit);
     assert_eq!(trigger("halt = true"), Trigger::Halt);
+    let field = |name: &str| name.parse::<RingField>().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(field("used+2"), RingField::USED_IDX);
+    assert_eq!(trigger("ring_load = \"used.idx\""), Trigger::RingLoad(RingField::USED_IDX));
+    assert_eq!(trigger("ring_reload = \"used.ring.id\""), Trigger::RingReload(RingField::USED_ID));
+    assert_eq!(trigger("ring_store = \"q1.avail+2\""), Trigger::RingStore(field("q1.avail.idx")));
+    assert_eq!(
+        trigger("ring_write = \"used.avail_event\""),
+        Trigger::RingWrite(RingField::AVAIL_EVENT)
+    );
 }
 
 /// The message for a file whose one mistake is in `text`, and where `|` stands in it.
@@ -187,8 +207,21 @@ fn a_fault_that_can_never_strike_is_refused_where_it_is_said() {
         "common.device_feature is read-only",
     );
     refused(
-        &with("|{ ring_load = \"used+2\" }", "{ no_interrupt = true }"),
-        "loads of rings are not seen",
+        &with("{ ring_load = |\"used+3\" }", "{ no_interrupt = true }"),
+        "no field of a ring is \"used+3\"",
+    );
+    refused(
+        &with("{ ring_write = \"used.idx\" }", "|{ return = 0x10000 }"),
+        "0x10000 is wider than the field, which has 2 bytes",
+    );
+    refused(&with("{ ring_load = \"used.idx\" }", "|{ ignore = true }"), "this can only be done");
+    refused(
+        &with("{ exit = true }", "|{ machine = \"vectors\", value = 1 }"),
+        "this can only be done before the guest begins, at boot",
+    );
+    refused(
+        &with("{ boot = true }", "{ machine = |\"vector\", value = 1 }"),
+        "a machine has no \"vector\"; there are offer, withhold",
     );
     refused(&with("|{ config_load = 0x100 }", "{ return = 1 }"), "configuration space ends at ff");
     refused(&with("|{ exit = true, nth = 0 }", "{ remove = true }"), "times are counted from 1");

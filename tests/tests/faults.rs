@@ -211,7 +211,7 @@ fn interrupts_come_for_nothing_and_do_not_come() {
     let bare = ready(&[
         load("device_status", Action::Interrupt(Vector::Queue(0))),
         load("device_status", Action::Interrupt(Vector::Config)).nth(2),
-        completion(Action::NoInterrupt),
+        completion(Action::NoInterrupt(None)),
     ]);
     check(
         &bare,
@@ -284,7 +284,7 @@ fn a_patch_of_what_the_device_has_not_met_says_so() {
             bare.load_common(0x14, 1);
         },
         expect![[r#"
-            00:04.0 fault 0: finds nothing to alter
+            00:04.0 fault 0: writes 1 bytes at 0x3000
             guest   00:04.0 common device_status -> 0f
         "#]],
     );

@@ -36,6 +36,40 @@ pub enum Effect {
         /// What it is.
         value: u8,
     },
+    /// The machine was put together in another way.
+    Machine {
+        /// What of it.
+        setting: Setting,
+        /// What that is.
+        value: u64,
+    },
+    /// A load of a virtqueue's memory was answered with another value.
+    RingLoad {
+        /// Where.
+        addr: u64,
+        /// What lies there.
+        instead_of: u64,
+        /// What the guest got.
+        value: u64,
+    },
+    /// A store to a virtqueue's memory stored another value.
+    RingStore {
+        /// Where.
+        addr: u64,
+        /// What the guest stored.
+        instead_of: u64,
+        /// What lies there now.
+        value: u64,
+    },
+    /// The device wrote another value to a virtqueue.
+    RingWrite {
+        /// Where.
+        addr: u64,
+        /// What it should be.
+        instead_of: u64,
+        /// What was written.
+        value: u64,
+    },
     /// A used element was forged.
     Used {
         /// The ID that it should have.
@@ -84,6 +118,13 @@ pub enum Effect {
         /// After this many further accesses of the guest.
         exits: u64,
     },
+    /// A chain is given back when another fault says so.
+    Held {
+        /// The chain.
+        head: u16,
+    },
+    /// The chains that were held are given back.
+    Released,
     /// A chain is given back when the next one has been.
     Swapped {
         /// The chain.
@@ -126,6 +167,78 @@ pub enum Effect {
     Nothing,
 }
 
+/// What of a machine a fault can have otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Setting {
+    /// Feature bits that the function offers as well.
+    Offer,
+    /// Feature bits that it does not offer.
+    Withhold,
+    /// `notify_off_multiplier` (VIRTIO 1.4, 4.1.4.4.1).
+    NotifyMultiplier,
+    /// Whether `queue_notify_off` runs against the queues' order.
+    NotifyPermuted,
+    /// Entries of the MSI-X table.
+    Vectors,
+    /// Queues of a block device.
+    Queues,
+    /// Bytes of the BAR that the structures lie in.
+    BarSize,
+    /// Whether each structure lies in a BAR of its own, and the notifications in I/O space.
+    SpreadBars,
+    /// Whether the function has the legacy interface too.
+    Transitional,
+    /// Whether its I/O BARs have only 16 address bits.
+    NarrowPorts,
+    /// A block device of so many sectors, where there was none.
+    BlockDevice,
+    /// A virtio device with this device ID and without a BAR, where there was none.
+    OtherDevice,
+}
+
+impl Setting {
+    /// Every setting.
+    pub const ALL: [Self; 12] = [
+        Self::Offer,
+        Self::Withhold,
+        Self::NotifyMultiplier,
+        Self::NotifyPermuted,
+        Self::Vectors,
+        Self::Queues,
+        Self::BarSize,
+        Self::SpreadBars,
+        Self::Transitional,
+        Self::NarrowPorts,
+        Self::BlockDevice,
+        Self::OtherDevice,
+    ];
+
+    /// The name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Offer => "offer",
+            Self::Withhold => "withhold",
+            Self::NotifyMultiplier => "notify_multiplier",
+            Self::NotifyPermuted => "notify_permuted",
+            Self::Vectors => "vectors",
+            Self::Queues => "queues",
+            Self::BarSize => "bar_size",
+            Self::SpreadBars => "spread_bars",
+            Self::Transitional => "transitional",
+            Self::NarrowPorts => "narrow_ports",
+            Self::BlockDevice => "block_device",
+            Self::OtherDevice => "other_device",
+        }
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -139,6 +252,16 @@ impl fmt::Display for Effect {
             Self::Removed => f.write_str("is gone"),
             Self::Config { offset, instead_of, value } => {
                 write!(f, "config +{offset:02x} is {value:02x} instead of {instead_of:02x}")
+            }
+            Self::Machine { setting, value } => write!(f, "has {setting} {value:#x}"),
+            Self::RingLoad { addr, instead_of, value } => {
+                write!(f, "answers {value:#x} at {addr:#x} instead of {instead_of:#x}")
+            }
+            Self::RingStore { addr, instead_of, value } => {
+                write!(f, "takes {value:#x} at {addr:#x} instead of {instead_of:#x}")
+            }
+            Self::RingWrite { addr, instead_of, value } => {
+                write!(f, "writes {value:#x} at {addr:#x} instead of {instead_of:#x}")
             }
             Self::Used { id, len } => write!(f, "forges the used element of id {id} len {len}"),
             Self::UsedNotWritten { slot } => write!(f, "does not write used.ring[{slot}]"),
@@ -159,6 +282,8 @@ impl fmt::Display for Effect {
             Self::Delayed { head, exits } => {
                 write!(f, "gives chain {head} back after {exits} accesses")
             }
+            Self::Held { head } => write!(f, "holds chain {head}"),
+            Self::Released => f.write_str("gives back what it held"),
             Self::Swapped { head } => write!(f, "gives chain {head} back after the next one"),
             Self::Duplicated { head, exits: 0 } => write!(f, "gives chain {head} back twice"),
             Self::Duplicated { head, exits } => {

@@ -28,7 +28,7 @@ mod violation;
 
 pub use access::{Access, Refusal, Space};
 pub use event::{Actor, DescriptorFlags, Direction, Entry, Event, Ring, Table};
-pub use fault::Effect;
+pub use fault::{Effect, Setting};
 pub use filter::{Filter, Kind};
 pub use function::{Bdf, ParseBdfError, Pin};
 pub use packed_violation::PackedViolation;

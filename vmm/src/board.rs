@@ -4,20 +4,24 @@ use eclipse_devices::{Host, Platform, Space, Stop, fault::Fault};
 use eclipse_trace::Recorder;
 use vm_memory::GuestMemoryMmap;
 
-use crate::{Death, Error, Outcome, irq::Lines, vcpu::Halt};
+use crate::{Death, Error, Outcome, irq::Lines, slots::Slots, vcpu::Halt};
 
-/// Everything of a machine but its processor.
+/// Everything of a machine but its processor, which does not run while this is at work.
 pub(crate) struct Board {
     pub memory: GuestMemoryMmap<()>,
     pub platform: Platform,
     pub lines: Lines,
+    pub slots: Slots,
     pub recorder: Recorder,
 }
 
 impl Board {
     /// Answers a load of the guest; `data` is as long as the load is wide, 8 bytes at most.
     pub fn load(&mut self, space: Space, address: u64, data: &mut [u8]) -> Option<Halt> {
-        let value = self.with(|platform, host| platform.load(host, space, address, width(data)));
+        let value = match self.in_ram(space, address) {
+            true => self.with(|platform, host| platform.load_ram(host, address, width(data))),
+            false => self.with(|platform, host| platform.load(host, space, address, width(data))),
+        };
         for (byte, answer) in data.iter_mut().zip(value.to_le_bytes()) {
             *byte = answer;
         }
@@ -31,7 +35,11 @@ impl Board {
             *byte = *stored;
         }
         let value = u64::from_le_bytes(bytes);
-        self.with(|platform, host| platform.store(host, space, address, width(data), value));
+        let (width, in_ram) = (width(data), self.in_ram(space, address));
+        self.with(|platform, host| match in_ram {
+            true => platform.store_ram(host, address, width, value),
+            false => platform.store(host, space, address, width, value),
+        });
         self.stop()
     }
 
@@ -66,6 +74,11 @@ impl Board {
         self.lines.failure.take()
     }
 
+    /// Whether the guest left for an access to its own memory.
+    fn in_ram(&self, space: Space, address: u64) -> bool {
+        space == Space::Memory && self.slots.hold(address)
+    }
+
     fn stop(&self) -> Option<Halt> {
         let outcome = match self.platform.stop()? {
             Stop::Exit(value) => Outcome::of_exit(value),
@@ -76,7 +89,11 @@ impl Board {
 
     fn with<T>(&mut self, access: impl FnOnce(&mut Platform, &mut Host<'_>) -> T) -> T {
         let mut host = Host::new(&self.memory, &mut self.lines, &mut self.recorder);
-        access(&mut self.platform, &mut host)
+        let value = access(&mut self.platform, &mut host);
+        if let Err(error) = self.slots.watch(self.platform.watches()) {
+            self.lines.fail(error);
+        }
+        value
     }
 }
 

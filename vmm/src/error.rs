@@ -163,6 +163,14 @@ impl Error {
         move |source| Error::Kvm { what, source: source.into() }
     }
 
+    /// Makes the error of devices that cannot be put together.
+    pub(crate) fn devices(error: ConfigError) -> Self {
+        match error {
+            ConfigError::Fault { number, why } => Error::Fault { number, why },
+            other => Error::Devices(other),
+        }
+    }
+
     /// Makes the error of a request to the host's kernel.
     pub(crate) fn host<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Error::Host { what, source: source.into() }

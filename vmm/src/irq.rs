@@ -18,7 +18,7 @@ const MESSAGES_MASK: u64 = !0xF_FFFF;
 
 /// Where interrupts and console bytes go.
 pub(crate) struct Lines {
-    vm: VmFd,
+    vm: Arc<VmFd>,
     console: Option<Box<dyn Console>>,
     control: Arc<Control>,
     /// What the guest printed, up to [`KEPT`] bytes.
@@ -28,11 +28,12 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    pub fn new(vm: VmFd, console: Option<Box<dyn Console>>, control: Arc<Control>) -> Self {
+    pub fn new(vm: Arc<VmFd>, console: Option<Box<dyn Console>>, control: Arc<Control>) -> Self {
         Self { vm, console, control, printed: Vec::new(), failure: None }
     }
 
-    fn fail(&mut self, error: Error) {
+    /// The host cannot go on.
+    pub fn fail(&mut self, error: Error) {
         self.failure.get_or_insert(error);
     }
 }

@@ -26,6 +26,7 @@ mod machine;
 pub mod memory;
 mod outcome;
 mod postmortem;
+mod slots;
 mod symbols;
 mod timing;
 mod vcpu;

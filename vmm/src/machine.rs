@@ -10,7 +10,7 @@ use std::{
 };
 
 use eclipse_devices::{
-    Platform, PlatformConfig, Preset,
+    Platform, PlatformConfig, Preset, Ram,
     disk::{MemoryDisk, default_image},
     fault::Fault,
 };
@@ -24,6 +24,7 @@ use crate::{
     host_loop::{self, Control, Ended, ExitFlag, Kick, Sources},
     irq::Lines,
     kvm, memory,
+    slots::Slots,
     vcpu::{Cpu, Halt},
 };
 
@@ -98,7 +99,8 @@ impl Default for RunOptions<'_> {
 /// A machine that is ready to run.
 pub struct Machine {
     kernel: Kernel,
-    vm: VmFd,
+    vm: Arc<VmFd>,
+    slots: Slots,
     vcpu: VcpuFd,
     /// Whether the vCPU's state at each exit is to be kept.
     keeps_state: bool,
@@ -127,6 +129,8 @@ impl Machine {
         memory::check_size(config.memory).map_err(Error::MemorySize)?;
         pvh::check_command_line(&config.cmdline)?;
         let image = config.kernel.check(config.memory)?;
+        let platform = Platform::with_faults(config.devices, &config.faults, Ram::Watched)
+            .map_err(Error::devices)?;
         let host = kvm::open(&config.kvm)?;
 
         let memory = memory::create(config.memory)?;
@@ -134,8 +138,9 @@ impl Machine {
         pvh::write_boot_info(&memory, config.memory, &config.cmdline)?;
 
         let vm = host.create_vm().map_err(Error::kvm("create a virtual machine"))?;
+        let vm = Arc::new(vm);
         // RAM comes first: once there are chips, KVM takes 5 ms to add a slot.
-        memory::register(&vm, &memory)?;
+        let slots = Slots::new(Arc::clone(&vm), memory.clone())?;
         kvm::create_chips(&vm)?;
         let mut vcpu = vm.create_vcpu(0).map_err(Error::kvm("create a vCPU"))?;
         let features = kvm::features(&host)?;
@@ -147,10 +152,10 @@ impl Machine {
             vcpu.set_sync_valid_reg(SyncReg::Register);
             vcpu.set_sync_valid_reg(SyncReg::SystemRegister);
         }
-        let platform = Platform::with(config.devices)?;
         Ok(Self {
             kernel: config.kernel,
             vm,
+            slots,
             vcpu,
             keeps_state,
             memory,
@@ -169,6 +174,7 @@ impl Machine {
             memory: self.memory,
             platform: self.platform,
             lines: Lines::new(self.vm, console, Arc::clone(&control)),
+            slots: self.slots,
             recorder,
         };
         board.inject(self.faults)?;

@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use kvm_bindings::kvm_userspace_memory_region;
-use kvm_ioctls::VmFd;
-use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
+use vm_memory::{GuestAddress, GuestMemoryMmap};
 
 use crate::Error;
 
@@ -92,25 +90,10 @@ pub fn create(size: u64) -> Result<GuestMemoryMmap<()>, Error> {
     GuestMemoryMmap::from_ranges(&ranges).map_err(|source| Error::Memory { size, source })
 }
 
-/// Gives the RAM to the virtual machine, one slot for each region.
-pub fn register(vm: &VmFd, memory: &GuestMemoryMmap<()>) -> Result<(), Error> {
-    for (slot, region) in (0..).zip(memory.iter()) {
-        let slot = kvm_userspace_memory_region {
-            slot,
-            flags: 0,
-            guest_phys_addr: region.start_addr().0,
-            memory_size: region.len(),
-            userspace_addr: region.as_ptr() as u64,
-        };
-        // SAFETY: the mapping is as long as the slot, and the machine drops it only after the
-        // virtual machine, so KVM never reaches memory that was given back.
-        unsafe { vm.set_user_memory_region(slot) }.map_err(Error::kvm("give RAM to the guest"))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
+
     use super::*;
 
     #[test]

@@ -54,6 +54,30 @@ fn what_is_no_fault_is_a_usage_error() {
 }
 
 #[test]
+fn a_fault_of_what_the_machine_does_not_have_is_a_usage_error_that_says_where() {
+    let directory = tempfile::tempdir().unwrap();
+    let refused = |file: &str, more: &[&str]| {
+        fs::write(directory.path().join("my.toml"), file).unwrap();
+        let output = call(directory.path(), &[&["run", "--faults", "my.toml"], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let good = "[[fault]]\non = { halt = true }\ndo = { remove = true }\n";
+    let absent = "[[fault]]\ndevice = \"00:07.0\"\non = { halt = true }\ndo = { remove = true }\n";
+    let sentence = refused(&format!("{good}{absent}"), &[]);
+    assert!(sentence.contains("my.toml: line 5, column 10: there is no function 00:07.0"));
+    let queue = "[[fault]]\non = { notify = 3 }\ndo = { ignore = true }\n";
+    let sentence = refused(&format!("{good}{queue}"), &[]);
+    assert!(sentence.contains("my.toml: line 5, column 6: 00:04.0 has no queue 3"), "{sentence}");
+    let poll = "[[fault]]\non = { halt = true }\ndo = { poll = 1 }\n";
+    assert!(refused(poll, &[]).contains("my.toml: line 3, column 6: 00:04.0 has no queue 1"));
+    // What the preset calls the block device is the one that is meant.
+    assert!(refused(poll, &["--preset", "bridge"]).contains("01:00.0 has no queue 1"));
+    let named = refused(good, &["--fault", "F59:multiplier=3"]);
+    assert!(named.contains("F59: notify_multiplier cannot be 0x3"), "{named}");
+}
+
+#[test]
 fn a_run_has_the_faults_of_the_file_and_of_the_command_line() {
     let directory = tempfile::tempdir().unwrap();
     // mov dx, 0xcf8; mov eax, 0x80002000; out dx, eax; mov dx, 0xcfc; in al, dx; out 0xf4, al
@@ -76,6 +100,10 @@ fn a_run_has_the_faults_of_the_file_and_of_the_command_line() {
     let faulty = run(&["--faults", "faults.toml"]);
     assert!(faulty.contains("\"exit_value\":66"), "{faulty}");
     assert!(faulty.contains("\"faults\":1"), "{faulty}");
+    // A named fault is one of the block device, wherever the preset has it.
+    let bridge = run(&["--preset", "bridge", "--fault", "F15"]);
+    assert!(bridge.contains("\"exit_value\":255"), "{bridge}");
+    assert!(!bridge.contains("\"faults\":0"), "{bridge}");
     let gone = run(&["--fault", "F111:exit=2"]);
     assert!(gone.contains("\"exit_value\":255"), "{gone}");
 }

@@ -1,8 +1,8 @@
 use eclipse_trace::{Bdf, Effect, RequestKind};
 
 use super::injector::{Injector, Stage};
-use super::outcome::{Fate, Plan};
-use super::{Action, Trigger, Value};
+use super::outcome::{Fate, Forgery, Plan};
+use super::{Action, Trigger, Value, Vector};
 
 /// The points that a request passes.
 impl Injector {
@@ -20,14 +20,15 @@ impl Injector {
                 Action::Status(status) => plan.status = Some((index, status)),
                 Action::NoData => plan.data = Some(index),
                 Action::Lose { kept } => plan.disk = Some((index, kept)),
-                Action::UsedElement { id, len } => plan.element = Some((index, id, len)),
-                Action::NoUsedElement => plan.no_element = Some(index),
-                Action::UsedIdx(value) => plan.idx = Some((index, value)),
+                Action::UsedElement { id, len } => plan.forgery.element = Some((index, id, len)),
+                Action::NoUsedElement => plan.forgery.no_element = Some(index),
+                Action::UsedIdx(value) => plan.forgery.idx = Some((index, value)),
                 Action::Drop => plan.fate = Some((index, Fate::Dropped)),
                 Action::Delay(exits) => plan.fate = Some((index, Fate::Late(exits))),
                 Action::Swap => plan.fate = Some((index, Fate::Swapped)),
                 Action::Duplicate(exits) => plan.fate = Some((index, Fate::Twice(exits))),
-                Action::NoInterrupt => self.withheld.push(index),
+                Action::Hold => plan.fate = Some((index, Fate::Held)),
+                Action::NoInterrupt(of) => self.withheld.push((index, of)),
                 _ => plan.afterwards.push(index),
             }
         }
@@ -70,6 +71,7 @@ impl Injector {
             Fate::GivenBack => return fate,
             Fate::Dropped => Effect::Dropped { head },
             Fate::Late(exits) => Effect::Delayed { head, exits },
+            Fate::Held => Effect::Held { head },
             Fate::Swapped => Effect::Swapped { head },
             Fate::Twice(exits) => Effect::Duplicated { head, exits },
         };
@@ -85,11 +87,11 @@ impl Injector {
         id: u32,
         len: u32,
     ) -> Option<(u32, u32)> {
-        if let Some(index) = self.plan.no_element {
+        if let Some(index) = self.plan.forgery.no_element {
             self.record(stage, index, Effect::UsedNotWritten { slot });
             return None;
         }
-        let Some((index, forged_id, forged_len)) = self.plan.element else {
+        let Some((index, forged_id, forged_len)) = self.plan.forgery.element else {
             return Some((id, len));
         };
         self.record(stage, index, Effect::Used { id, len });
@@ -101,9 +103,19 @@ impl Injector {
 
     /// The used index that the device writes.
     pub(crate) fn used_idx(&mut self, stage: &mut Stage<'_>, idx: u16) -> u16 {
-        let Some((index, forged)) = self.plan.idx else { return idx };
+        let Some((index, forged)) = self.plan.forgery.idx else { return idx };
         self.record(stage, index, Effect::UsedIdx { instead_of: idx });
         forged.apply(idx.into(), u16::MAX.into()) as u16
+    }
+
+    /// How the chain is given back whose request was carried out last.
+    pub(crate) fn forgery(&self) -> Forgery {
+        self.plan.forgery
+    }
+
+    /// The next chain is given back in this way.
+    pub(crate) fn forge(&mut self, forgery: Forgery) {
+        self.plan.forgery = forgery;
     }
 
     /// The device is done with the chain.
@@ -114,10 +126,18 @@ impl Injector {
     }
 
     /// Whether the device sends an interrupt that it means to.
-    pub(crate) fn sends(&mut self, stage: &mut Stage<'_>, device: Bdf, vector: u16) -> bool {
-        let of = |index: &usize| self.armed[*index].fault.device == device;
-        let Some(at) = self.withheld.iter().position(of) else { return true };
-        let index = self.withheld.remove(at);
+    pub(crate) fn sends(
+        &mut self,
+        stage: &mut Stage<'_>,
+        device: Bdf,
+        source: Vector,
+        vector: u16,
+    ) -> bool {
+        let concerned = |(index, of): &(usize, Option<Vector>)| {
+            self.armed[*index].fault.device == device && of.is_none_or(|of| of == source)
+        };
+        let Some(at) = self.withheld.iter().position(concerned) else { return true };
+        let (index, _) = self.withheld.remove(at);
         self.record(stage, index, Effect::InterruptWithheld { vector });
         false
     }

@@ -1,9 +1,13 @@
+use std::collections::BTreeSet;
+
+use eclipse_trace::register::LegacyCfg;
 use eclipse_trace::{Access, Actor, Bdf, Effect, Event, Recorder, Register};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-use super::outcome::{Met, Plan};
+use super::outcome::{Met, Plan, Withheld};
 use super::register::Part;
-use super::{Action, Area, Fault, Field, Place, RegisterName, Trigger, Vector};
+use super::{Action, Area, Fault, Place, RegisterName, Trigger, Vector};
+use crate::virtio::QueueAreas;
 
 /// A schedule at work: how often each fault's trigger came, and what is under way.
 ///
@@ -18,8 +22,12 @@ pub(crate) struct Injector {
     answer: Option<u64>,
     pub(super) plan: Plan,
     met: Vec<(Bdf, Met)>,
+    /// The queues that are enabled.
+    pub(super) queues: Vec<(Bdf, QueueAreas)>,
+    /// Bytes of watched memory that the guest loaded since they were written.
+    pub(super) loaded: BTreeSet<u64>,
     /// The faults that withhold the next interrupt.
-    pub(super) withheld: Vec<usize>,
+    pub(super) withheld: Vec<Withheld>,
     commands: Vec<(Bdf, Command)>,
 }
 
@@ -29,6 +37,13 @@ pub(super) struct Armed {
     name: Box<str>,
     seen: u64,
     struck: u64,
+}
+
+impl Armed {
+    /// Whether it never strikes again.
+    pub(super) fn spent(&self) -> bool {
+        self.fault.limit.is_some_and(|limit| self.struck >= limit)
+    }
 }
 
 /// What a fault wants of a function, beside the accesses of the guest.
@@ -44,6 +59,8 @@ pub(crate) enum Command {
     Poll(u16),
     /// It has this capacity, in sectors.
     Capacity(u64),
+    /// It gives back the chains that were held.
+    Release,
 }
 
 /// What a fault can reach besides the injector: memory, and the record.
@@ -64,6 +81,8 @@ impl Injector {
             answer: None,
             plan: Plan::default(),
             met: Vec::new(),
+            queues: Vec::new(),
+            loaded: BTreeSet::new(),
             withheld: Vec::new(),
             commands: Vec::new(),
         }
@@ -71,17 +90,15 @@ impl Injector {
 
     /// Whether a fault waits until the guest halts.
     pub(crate) fn waits_for_halt(&self) -> bool {
-        self.armed.iter().any(|armed| {
-            let left = armed.fault.limit.is_none_or(|limit| armed.struck < limit);
-            armed.fault.trigger == Trigger::Halt && left
-        })
+        self.armed.iter().any(|armed| armed.fault.trigger == Trigger::Halt && !armed.spent())
     }
 
     /// Whether it matters to a fault that the guest halts.
     pub(crate) fn minds_halts(&self) -> bool {
-        self.armed
-            .iter()
-            .any(|armed| armed.fault.trigger == Trigger::Halt || armed.fault.action == Action::Swap)
+        self.armed.iter().any(|armed| {
+            armed.fault.trigger == Trigger::Halt
+                || matches!(armed.fault.action, Action::Swap | Action::Hold)
+        })
     }
 
     /// The next thing that a function is to do.
@@ -95,15 +112,20 @@ impl Injector {
         device: Option<Bdf>,
         what: impl Fn(&Trigger) -> bool,
     ) -> Vec<usize> {
+        self.strike_where(|fault| {
+            device.is_none_or(|device| device == fault.device) && what(&fault.trigger)
+        })
+    }
+
+    /// The faults that strike now, of those that are `concerned`.
+    pub(super) fn strike_where(&mut self, concerned: impl Fn(&Fault) -> bool) -> Vec<usize> {
         let mut striking = Vec::new();
         for (index, armed) in self.armed.iter_mut().enumerate() {
-            let concerned = device.is_none_or(|device| device == armed.fault.device);
-            if !concerned || !what(&armed.fault.trigger) {
+            if !concerned(&armed.fault) {
                 continue;
             }
             armed.seen += 1;
-            let limit = armed.fault.limit.unwrap_or(u64::MAX);
-            if armed.seen >= armed.fault.nth && armed.struck < limit {
+            if armed.seen >= armed.fault.nth && !armed.spent() {
                 armed.struck += 1;
                 striking.push(index);
             }
@@ -238,6 +260,9 @@ impl Injector {
                 part(*name).is_some_and(whole)
             }
             (Trigger::Notify(queue), Register::Notify { queue: rung, .. }) => queue == rung,
+            (Trigger::Notify(queue), Register::Legacy { register: LegacyCfg::QueueNotify, .. }) => {
+                u64::from(*queue) == value
+            }
             _ => false,
         };
         let mut taken = Some(value);
@@ -273,29 +298,25 @@ impl Injector {
             Action::NeedsReset => Command::NeedsReset,
             Action::Poll(queue) => Command::Poll(queue),
             Action::Capacity(sectors) => Command::Capacity(sectors),
-            Action::NoInterrupt => return self.withheld.push(index),
+            Action::Release => Command::Release,
+            Action::NoInterrupt(of) => return self.withheld.push((index, of)),
             Action::Memory { at, bytes } => {
                 let at = self.place(device, at);
                 return self.write(stage, index, at, &bytes);
             }
             Action::Descriptor { index: entry, field, value } => {
                 let table = self.place(device, Place::Area(Area::Desc, 16 * u64::from(entry)));
-                let (offset, width) = match field {
-                    Field::Addr => (0, 8),
-                    Field::Len => (8, 4),
-                    Field::Flags => (12, 2),
-                    Field::Next => (14, 2),
-                };
+                let (offset, width) = field.place();
                 let at = table.map(|table| table.wrapping_add(offset));
                 let mut bytes = [0; 8];
-                let room = &mut bytes[..width];
+                let room = &mut bytes[..usize::from(width)];
                 let read = at.map(|at| stage.memory.read_slice(room, GuestAddress(at)));
                 if !matches!(read, Some(Ok(()))) {
                     return self.record(stage, index, Effect::Nothing);
                 }
-                let mask = all_ones(width as u8);
+                let mask = all_ones(width);
                 let new = value.apply(u64::from_le_bytes(bytes), mask).to_le_bytes();
-                return self.write(stage, index, at, &new[..width]);
+                return self.write(stage, index, at, &new[..usize::from(width)]);
             }
             _ => return,
         };
@@ -305,6 +326,7 @@ impl Injector {
             Command::Poll(queue) => Effect::Polled { queue },
             Command::Capacity(sectors) => Effect::Capacity { sectors },
             Command::Interrupt(_) => Effect::Interrupt,
+            Command::Release => Effect::Released,
         };
         self.record(stage, index, effect);
         self.commands.push((device, command));
@@ -323,6 +345,7 @@ impl Injector {
         let (start, offset) = match place {
             Place::Address(address) => return Some(address),
             Place::Data(offset) => (met.data, offset),
+            Place::Indirect(offset) => (met.indirect, offset),
             Place::Area(Area::Desc, offset) => (met.desc, offset),
             Place::Area(Area::Avail, offset) => (met.avail, offset),
             Place::Area(Area::Used, offset) => (met.used, offset),
@@ -339,18 +362,6 @@ impl Injector {
             }
         };
         &mut self.met[at].1
-    }
-
-    /// The device met an area of queue 0.
-    pub(crate) fn meet(&mut self, device: Bdf, queue: u16, area: Area, addr: u64) {
-        if queue == 0 {
-            let met = self.met(device);
-            match area {
-                Area::Desc => met.desc = Some(addr),
-                Area::Avail => met.avail = Some(addr),
-                Area::Used => met.used = Some(addr),
-            }
-        }
     }
 }
 

@@ -12,23 +12,32 @@
 pub mod catalogue;
 mod check;
 mod completion;
+mod field;
 mod injector;
 mod outcome;
 mod points;
 mod reader;
 mod register;
+mod rings;
+mod setting;
+mod target;
 mod toml;
 mod value;
+mod words;
 
 use eclipse_trace::register::CapabilityKind;
-use eclipse_trace::{Bdf, RequestKind};
+use eclipse_trace::{Bdf, RequestKind, Setting};
 
 pub use catalogue::by_name;
 pub use check::Impossible;
+pub use field::{RingField, UnknownField};
 pub(crate) use injector::{Command, Injector, Stage};
-pub(crate) use outcome::Fate;
+pub(crate) use outcome::{Fate, Forgery};
 pub use register::{RegisterName, UnknownRegister};
-pub use toml::{ParseError, parse};
+pub use rings::Watch;
+pub(crate) use setting::Machine;
+pub(crate) use target::Target;
+pub use toml::{File, ParseError, parse, parse_file};
 pub use value::Value;
 
 /// One thing that a device does wrong.
@@ -98,11 +107,18 @@ pub enum Trigger {
     Notify(u16),
     /// The device carries out a request, of this type if one is given.
     Completion(Option<RequestKind>),
-    /// The guest loads this many bytes from the start of a part of a virtqueue.
+    /// The guest loads this field of a virtqueue, whole or in part.
     ///
-    /// Rings lie in RAM, whose loads nobody sees. Only a machine that leaves a hole
-    /// in the place of a ring can tell.
-    RingLoad(Area, u16),
+    /// Rings lie in RAM, whose accesses nobody sees. Only a machine that leaves a hole in
+    /// the place of a watched ring can tell, and so for the next two. There the pages of the
+    /// ring must hold neither code nor page tables: the processor reaches those only in RAM.
+    RingLoad(RingField),
+    /// The guest loads this field although nobody has written to it since it did so last.
+    RingReload(RingField),
+    /// The guest stores to this field.
+    RingStore(RingField),
+    /// The device writes this field.
+    RingWrite(RingField),
     /// The guest makes an access, of whatever sort. `nth` counts accesses from power-on.
     Exit,
     /// The guest halts.
@@ -155,15 +171,19 @@ pub enum Action {
     Drop,
     /// The chain is given back when the guest has made so many further accesses.
     Delay(u64),
+    /// The chain is given back when another fault releases it, or when the guest halts.
+    Hold,
+    /// The chains that were held are given back. With a load of a ring: behind it.
+    Release,
     /// The chain is given back when the next one has been, or when the guest halts.
     Swap,
     /// The chain is given back, and again when the guest has made so many further accesses.
     Duplicate(u64),
     /// An interrupt is raised.
     Interrupt(Vector),
-    /// The function's next interrupt is not sent.
-    NoInterrupt,
-    /// Guest memory is written to. With a completion: after it.
+    /// The function's next interrupt is not sent; with a source, the next of that.
+    NoInterrupt(Option<Vector>),
+    /// Guest memory is written to. With a completion: after it; with a load of a ring: before.
     Memory {
         /// Where.
         at: Place,
@@ -187,9 +207,11 @@ pub enum Action {
     Capacity(u64),
     /// Configuration space is another one.
     Edit(Edit),
+    /// The machine is put together in another way.
+    Machine(Setting, u64),
 }
 
-/// Where an interrupt goes.
+/// Where an interrupt goes, and what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vector {
     /// To the vector of configuration changes.
@@ -205,8 +227,10 @@ pub enum Place {
     Address(u64),
     /// So far into the data that the device last wrote.
     Data(u64),
-    /// So far into an area of queue 0, as the device last met it.
+    /// So far into an area of queue 0, where it is or was last.
     Area(Area, u64),
+    /// So far into the indirect table that the device read last.
+    Indirect(u64),
 }
 
 /// A field of a descriptor (VIRTIO 1.4, 2.7.5).
@@ -220,6 +244,32 @@ pub enum Field {
     Flags,
     /// `next`.
     Next,
+}
+
+impl Field {
+    /// Where it lies in a descriptor, and its bytes.
+    pub(crate) fn place(self) -> (u64, u8) {
+        match self {
+            Field::Addr => (0, 8),
+            Field::Len => (8, 4),
+            Field::Flags => (12, 2),
+            Field::Next => (14, 2),
+        }
+    }
+}
+
+impl std::str::FromStr for Field {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "addr" => Ok(Field::Addr),
+            "len" => Ok(Field::Len),
+            "flags" => Ok(Field::Flags),
+            "next" => Ok(Field::Next),
+            _ => Err("a descriptor has addr, len, flags and next"),
+        }
+    }
 }
 
 /// A change to configuration space before the guest begins.

@@ -1,6 +1,6 @@
 use eclipse_trace::{Access, Register, RequestKind};
 
-use super::{Area, Fate};
+use super::{Fate, Forgery, Vector};
 use crate::Host;
 
 /// The points at which a fault may alter what a device does. Without a schedule
@@ -15,11 +15,39 @@ impl Host<'_> {
         }
     }
 
-    /// The device met an area of a queue.
-    pub(crate) fn meet(&mut self, queue: u16, area: Area, addr: u64) {
+    /// The guest loads from its own memory, where that is watched: what it gets.
+    pub(crate) fn load_ram(&mut self, address: u64, width: u8) -> u64 {
+        match self.stage() {
+            Some((faults, mut stage)) => faults.ram_load(&mut stage, address, width),
+            None => self.read_ram(address, width),
+        }
+    }
+
+    /// The guest stores to its own memory, where that is watched.
+    pub(crate) fn store_ram(&mut self, address: u64, width: u8, value: u64) {
+        let stored = match self.stage() {
+            Some((faults, mut stage)) => faults.ram_store(&mut stage, address, width, value),
+            None => Some(value),
+        };
+        if let Some(value) = stored {
+            self.write_ram(address, width, value);
+        }
+    }
+
+    /// The device reads an indirect table at `addr`.
+    pub(crate) fn meet_indirect(&mut self, addr: u64) {
         let Some(device) = self.device() else { return };
         if let Some((faults, _)) = self.stage() {
-            faults.meet(device, queue, area, addr);
+            faults.met(device).indirect = Some(addr);
+        }
+    }
+
+    /// What the device is to write to `width` bytes of a virtqueue at `addr`.
+    pub(crate) fn ring_write(&mut self, addr: u64, width: u8, value: u64) -> u64 {
+        let Some(device) = self.device() else { return value };
+        match self.stage() {
+            Some((faults, mut stage)) => faults.ring_write(&mut stage, device, addr, width, value),
+            None => value,
         }
     }
 
@@ -71,6 +99,18 @@ impl Host<'_> {
         self.stage().map_or(idx, |(faults, mut stage)| faults.used_idx(&mut stage, idx))
     }
 
+    /// How faults have the chain given back whose request was carried out last.
+    pub(crate) fn forgery(&mut self) -> Forgery {
+        self.stage().map_or_else(Forgery::default, |(faults, _)| faults.forgery())
+    }
+
+    /// Has the next chain given back in this way.
+    pub(crate) fn forge(&mut self, forgery: Forgery) {
+        if let Some((faults, _)) = self.stage() {
+            faults.forge(forgery);
+        }
+    }
+
     /// The device is done with a chain.
     pub(crate) fn done(&mut self) {
         if let Some((faults, mut stage)) = self.stage() {
@@ -78,9 +118,10 @@ impl Host<'_> {
         }
     }
 
-    /// Whether the device is to notify its driver through `vector`.
-    pub(crate) fn sends(&mut self, vector: u16) -> bool {
+    /// Whether the device is to notify its driver of `source` through `vector`.
+    pub(crate) fn sends(&mut self, source: Vector, vector: u16) -> bool {
         let Some(device) = self.device() else { return true };
-        self.stage().is_none_or(|(faults, mut stage)| faults.sends(&mut stage, device, vector))
+        self.stage()
+            .is_none_or(|(faults, mut stage)| faults.sends(&mut stage, device, source, vector))
     }
 }

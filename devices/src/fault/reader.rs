@@ -1,16 +1,36 @@
 use std::ops::Range;
 
-use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
-use eclipse_trace::RequestKind;
+use eclipse_trace::Bdf;
 
+use super::check::Part;
 use super::register::capability;
-use super::{Action, Area, Edit, Fault, Field, Place, Trigger, Value, Vector};
+use super::words::{
+    Item, byte, kind, number, place, request, setting, small, text, value, vector, word, yes,
+};
+use super::{Action, Edit, Fault, Field, Impossible, Trigger, Value};
 
 /// What is wrong, and the bytes of the file that say it.
 pub(super) struct At(pub(super) Range<usize>, pub(super) String);
 
-type Item<'a, 'i> = &'a Spanned<DeValue<'i>>;
+/// Where a file says the parts of a fault.
+#[derive(Debug)]
+pub(super) struct Spans {
+    device: Range<usize>,
+    on: Range<usize>,
+    does: Range<usize>,
+}
+
+impl Spans {
+    /// What of it is impossible for this reason.
+    pub(super) fn of(&self, why: &Impossible) -> Range<usize> {
+        match why.part() {
+            Part::Device => self.device.clone(),
+            Part::On => self.on.clone(),
+            Part::Do => self.does.clone(),
+        }
+    }
+}
 
 /// A table, of which every entry is to be understood.
 pub(super) struct Reader<'a, 'i> {
@@ -69,10 +89,10 @@ impl<'a, 'i> Reader<'a, 'i> {
         Reader::new(item)
     }
 
-    pub(super) fn fault(&self) -> Result<Fault, At> {
+    pub(super) fn fault(&self, device: Bdf) -> Result<(Fault, Spans), At> {
         self.only(&["name", "device", "on", "do", "limit"])?;
         let (on, does) = (self.table("on")?, self.table("do")?);
-        let mut fault = Fault::new(on.trigger()?, does.action()?);
+        let mut fault = Fault::new(on.trigger()?, does.action()?).of(device);
         if let Some(nth) = on.get("nth") {
             fault.nth = number(nth)?;
         }
@@ -91,18 +111,14 @@ impl<'a, 'i> Reader<'a, 'i> {
                 None => Some(number(limit)?),
             };
         }
-        fault.check().map_err(|impossible| At(does.span.clone(), impossible.to_string())).map_err(
-            |At(span, what)| {
-                let on_its_own = Fault { action: Action::NoInterrupt, ..fault.clone() };
-                let trigger = on_its_own.check().is_err() && fault.trigger != Trigger::Boot;
-                At(if trigger { on.span.clone() } else { span }, what)
-            },
-        )?;
-        Ok(fault)
+        let device = self.get("device").map_or_else(|| self.span.clone(), |device| device.span());
+        let spans = Spans { device, on: on.span, does: does.span };
+        fault.check().map_err(|why| At(spans.of(&why), why.to_string()))?;
+        Ok((fault, spans))
     }
 
     fn trigger(&self) -> Result<Trigger, At> {
-        const KEYS: [&str; 9] = [
+        const KEYS: [&str; 12] = [
             "boot",
             "load",
             "store",
@@ -110,6 +126,9 @@ impl<'a, 'i> Reader<'a, 'i> {
             "notify",
             "completion",
             "ring_load",
+            "ring_reload",
+            "ring_store",
+            "ring_write",
             "exit",
             "halt",
         ];
@@ -124,10 +143,10 @@ impl<'a, 'i> Reader<'a, 'i> {
             "config_load" => Trigger::ConfigLoad(small(item)?),
             "notify" => Trigger::Notify(small(item)?),
             "completion" => Trigger::Completion(request(item)?),
-            "ring_load" => {
-                let (area, offset) = place_in_ring(item)?;
-                Trigger::RingLoad(area, offset as u16)
-            }
+            "ring_load" => Trigger::RingLoad(word(item)?),
+            "ring_reload" => Trigger::RingReload(word(item)?),
+            "ring_store" => Trigger::RingStore(word(item)?),
+            "ring_write" => Trigger::RingWrite(word(item)?),
             "exit" => yes(item, Trigger::Exit)?,
             _ => yes(item, Trigger::Halt)?,
         })
@@ -139,7 +158,7 @@ impl<'a, 'i> Reader<'a, 'i> {
             let value = |key| self.get(key).map(value).transpose();
             return Ok(Action::UsedElement { id: value("used_id")?, len: value("used_len")? });
         }
-        const KEYS: [&str; 30] = [
+        const KEYS: [&str; 33] = [
             "return",
             "xor",
             "or",
@@ -156,6 +175,8 @@ impl<'a, 'i> Reader<'a, 'i> {
             "lose",
             "drop",
             "delay",
+            "hold",
+            "release",
             "swap",
             "duplicate",
             "interrupt",
@@ -170,12 +191,13 @@ impl<'a, 'i> Reader<'a, 'i> {
             "unlink",
             "prepend",
             "append",
+            "machine",
         ];
         let (key, item) = self.one(&KEYS, &["bytes", "value", "field", "used_id", "used_len"])?;
         let extra: &[&str] = match key {
             "memory" | "offset" | "prepend" | "append" => &["bytes"],
             "descriptor" => &["field", "value"],
-            "edit" => &["value"],
+            "edit" | "machine" => &["value"],
             _ => &[],
         };
         self.only(&[&[key][..], extra].concat())?;
@@ -196,10 +218,15 @@ impl<'a, 'i> Reader<'a, 'i> {
             "lose" => Action::Lose { kept: number(item)? },
             "drop" => yes(item, Action::Drop)?,
             "delay" => Action::Delay(number(item)?),
+            "hold" => yes(item, Action::Hold)?,
+            "release" => yes(item, Action::Release)?,
             "swap" => yes(item, Action::Swap)?,
             "duplicate" => Action::Duplicate(number(item)?),
             "interrupt" => Action::Interrupt(vector(item)?),
-            "no_interrupt" => yes(item, Action::NoInterrupt)?,
+            "no_interrupt" => Action::NoInterrupt(match item.get_ref().as_str() {
+                Some(_) => Some(vector(item)?),
+                None => yes(item, None)?,
+            }),
             "memory" => Action::Memory { at: place(item)?, bytes: self.bytes()? },
             "descriptor" => Action::Descriptor {
                 index: small(item)?,
@@ -218,7 +245,8 @@ impl<'a, 'i> Reader<'a, 'i> {
                 Action::Edit(Edit::Unlink(kind.ok_or_else(unknown)?))
             }
             "prepend" => Action::Edit(Edit::Prepend(byte(item)?, self.bytes()?)),
-            _ => Action::Edit(Edit::Append(byte(item)?, self.bytes()?)),
+            "append" => Action::Edit(Edit::Append(byte(item)?, self.bytes()?)),
+            _ => Action::Machine(setting(item)?, number(self.needed("value")?)?),
         })
     }
 
@@ -236,150 +264,6 @@ impl<'a, 'i> Reader<'a, 'i> {
 
     fn field(&self) -> Result<Field, At> {
         let item = self.needed("field")?;
-        match text(item)? {
-            "addr" => Ok(Field::Addr),
-            "len" => Ok(Field::Len),
-            "flags" => Ok(Field::Flags),
-            "next" => Ok(Field::Next),
-            _ => Err(At(item.span(), "a descriptor has addr, len, flags and next".into())),
-        }
-    }
-}
-
-fn kind(value: &DeValue<'_>) -> &'static str {
-    value.type_str()
-}
-
-/// `true`, for what takes no argument.
-fn yes<T>(item: Item<'_, '_>, then: T) -> Result<T, At> {
-    match item.get_ref().as_bool() {
-        Some(true) => Ok(then),
-        _ => Err(At(item.span(), "this is `true` or left out".into())),
-    }
-}
-
-fn text<'a>(item: Item<'a, '_>) -> Result<&'a str, At> {
-    let refused = || At(item.span(), format!("a string is wanted, not {}", kind(item.get_ref())));
-    item.get_ref().as_str().ok_or_else(refused)
-}
-
-/// A string that means something.
-fn word<T: std::str::FromStr<Err: std::fmt::Display>>(item: Item<'_, '_>) -> Result<T, At> {
-    text(item)?.parse().map_err(|error: T::Err| At(item.span(), error.to_string()))
-}
-
-fn number(item: Item<'_, '_>) -> Result<u64, At> {
-    let parsed = match item.get_ref() {
-        DeValue::Integer(integer) => {
-            let digits = integer.as_str().trim_start_matches('+');
-            u64::from_str_radix(digits, integer.radix()).ok()
-        }
-        DeValue::String(text) => parse_number(text),
-        _ => None,
-    };
-    parsed.ok_or_else(|| At(item.span(), "a number from 0 to 2^64-1 is wanted".into()))
-}
-
-/// A number as one writes it: `512`, `0x200`.
-pub(super) fn parse_number(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(&digits.replace('_', ""), 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
-fn byte(item: Item<'_, '_>) -> Result<u8, At> {
-    let refused = |_| At(item.span(), "a number from 0 to 255 is wanted".into());
-    u8::try_from(number(item)?).map_err(refused)
-}
-
-fn small(item: Item<'_, '_>) -> Result<u16, At> {
-    let refused = |_| At(item.span(), "a number from 0 to 65535 is wanted".into());
-    u16::try_from(number(item)?).map_err(refused)
-}
-
-/// A number, or how far from the right one, as in `"+1"`.
-fn value(item: Item<'_, '_>) -> Result<Value, At> {
-    if let Some(text) = item.get_ref().as_str()
-        && let Some(more) = parse_value(text)
-    {
-        return Ok(more);
-    }
-    number(item).map(Value::Set).map_err(|At(span, _)| {
-        At(span, "a number is wanted, or a string such as \"+1\" or \"xor 0x40\"".into())
-    })
-}
-
-/// `+1`, `-1`, `xor 1`, `or 1`, `and 1`, or a number.
-pub(super) fn parse_value(text: &str) -> Option<Value> {
-    if text.starts_with(['+', '-']) {
-        return text.parse().ok().map(Value::Add);
-    }
-    match text.split_once(' ') {
-        Some(("xor", number)) => parse_number(number).map(Value::Xor),
-        Some(("or", number)) => parse_number(number).map(Value::Or),
-        Some(("and", number)) => parse_number(number).map(Value::And),
-        Some(_) => None,
-        None => parse_number(text).map(Value::Set),
-    }
-}
-
-fn request(item: Item<'_, '_>) -> Result<Option<RequestKind>, At> {
-    Ok(Some(match text(item)? {
-        "any" => return Ok(None),
-        "in" => RequestKind::In,
-        "out" => RequestKind::Out,
-        "flush" => RequestKind::Flush,
-        "get_id" => RequestKind::GetId,
-        "discard" => RequestKind::Discard,
-        "write_zeroes" => RequestKind::WriteZeroes,
-        "secure_erase" => RequestKind::SecureErase,
-        other => {
-            let known = "any, in, out, flush, get_id, discard, write_zeroes, secure_erase";
-            let what = format!("there is no request {other:?}; there are {known}");
-            return Err(At(item.span(), what));
-        }
-    }))
-}
-
-fn vector(item: Item<'_, '_>) -> Result<Vector, At> {
-    let name = text(item)?;
-    let queue = name.strip_prefix('q').and_then(|queue| queue.parse().ok());
-    match (name, queue) {
-        ("config", _) => Ok(Vector::Config),
-        (_, Some(queue)) => Ok(Vector::Queue(queue)),
-        _ => Err(At(item.span(), "an interrupt is that of \"config\" or of \"q0\"".into())),
-    }
-}
-
-/// An area of queue 0 and an offset in it: `used+2`.
-fn place_in_ring(item: Item<'_, '_>) -> Result<(Area, u64), At> {
-    let refused =
-        || At(item.span(), "a place is such as \"used+2\", \"avail\", \"desc+16\"".into());
-    let name = text(item)?;
-    let (area, offset) = name.split_once('+').unwrap_or((name, "0"));
-    let offset = parse_number(offset).ok_or_else(refused)?;
-    let area = match area {
-        "desc" => Area::Desc,
-        "avail" => Area::Avail,
-        "used" => Area::Used,
-        _ => return Err(refused()),
-    };
-    Ok((area, offset))
-}
-
-/// An address, or a place that the device knows: `"data+8"`, `"used+2"`.
-fn place(item: Item<'_, '_>) -> Result<Place, At> {
-    let Some(name) = item.get_ref().as_str() else { return number(item).map(Place::Address) };
-    if let Some(address) = parse_number(name) {
-        return Ok(Place::Address(address));
-    }
-    let offset = match name {
-        "data" => Some(0),
-        _ => name.strip_prefix("data+").and_then(parse_number),
-    };
-    match offset {
-        Some(offset) => Ok(Place::Data(offset)),
-        None => place_in_ring(item).map(|(area, offset)| Place::Area(area, offset)),
+        word(item)
     }
 }

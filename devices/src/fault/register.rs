@@ -3,7 +3,8 @@ use std::str::FromStr;
 
 use eclipse_trace::Register;
 use eclipse_trace::register::{
-    BlockCfg, CapabilityKind, CommonCfg, ConfigHeader, MsixCap, MsixEntry, Structure, VirtioCap,
+    BlockCfg, BridgeHeader, Capability, CapabilityKind, CommonCfg, ConfigHeader, Header, LegacyCfg,
+    MsixCap, MsixEntry, Structure, VirtioCap,
 };
 
 /// A register by its name in a transcript, of whichever function.
@@ -13,14 +14,18 @@ pub enum RegisterName {
     Any,
     /// The configuration header: `config.vendor_id`.
     Config(ConfigHeader),
+    /// The configuration header of a bridge: `bridge.secondary_bus`.
+    Bridge(BridgeHeader),
     /// A virtio capability: `virtio_common.offset`.
     VirtioCap(u8, VirtioCap),
     /// The MSI-X capability: `msix.message_control`.
     MsixCap(MsixCap),
     /// The common configuration: `common.device_status`.
     Common(CommonCfg),
-    /// The block device's configuration: `block.capacity_low`.
+    /// The block device's configuration, over either interface: `block.capacity_low`.
     Block(BlockCfg),
+    /// The legacy interface: `legacy.queue_address`.
+    Legacy(LegacyCfg),
     /// The ISR status: `isr`.
     Isr,
     /// An entry of the MSI-X table: `table[0].message_data`.
@@ -56,7 +61,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    fn new(register: (u64, u8), access: (u64, u8)) -> Option<Self> {
+    pub(super) fn new(register: (u64, u8), access: (u64, u8)) -> Option<Self> {
         let (start, end) = (register.0.max(access.0), {
             let end = |(offset, width): (u64, u8)| offset + u64::from(width);
             end(register).min(end(access))
@@ -92,6 +97,8 @@ impl RegisterName {
         match self {
             Self::Any => 8,
             Self::Config(register) => register.width(),
+            Self::Bridge(register) => register.width(),
+            Self::Legacy(register) => register.width(),
             Self::VirtioCap(_, register) => register.width(),
             Self::MsixCap(register) => register.width(),
             Self::Common(register) => register.width(),
@@ -111,6 +118,8 @@ impl RegisterName {
         match self {
             Self::Any => true,
             Self::Config(register) => register.writable(),
+            Self::Bridge(register) => register.writable(),
+            Self::Legacy(register) => register.writable(),
             Self::MsixCap(register) => register.writable(),
             Self::Common(register) => register.writable(),
             Self::Block(register) => register.writable(),
@@ -119,11 +128,17 @@ impl RegisterName {
         }
     }
 
+    /// Whether only a virtio block device has it.
+    pub(crate) fn of_virtio(self) -> bool {
+        !matches!(self, Self::Any | Self::Config(_) | Self::Bridge(_))
+    }
+
     /// Whether it is part of configuration space, and where: the capability that it is
     /// in, and the offset there or in the header.
     pub(crate) fn in_config(self) -> Option<(Option<CapabilityKind>, u16)> {
         match self {
             Self::Config(register) => Some((None, register.offset())),
+            Self::Bridge(register) => Some((None, register.offset())),
             Self::VirtioCap(cfg_type, register) => {
                 Some((Some(CapabilityKind::Virtio(cfg_type)), register.offset()))
             }
@@ -137,16 +152,8 @@ impl RegisterName {
         let same = |equal: bool| equal.then(|| Part::whole(width));
         match (self, *accessed) {
             (Self::Any, _) => same(true),
-            (Self::Config(register), Register::Config { offset, capability: None, .. }) => {
-                let register = (u64::from(register.offset()), register.width());
-                Part::new(register, (offset.into(), width))
-            }
-            (_, Register::Config { offset, capability: Some(capability), .. }) => {
-                let (kind, inside) = self.in_config()?;
-                if kind != Some(capability.kind) {
-                    return None;
-                }
-                let at = u64::from(capability.at) + u64::from(inside);
+            (_, Register::Config { header, offset, capability, .. }) => {
+                let at = self.config_offset(header, capability)?;
                 Part::new((at, self.width()), (offset.into(), width))
             }
             (Self::Common(register), Register::Common { register: accessed, .. }) => {
@@ -160,6 +167,13 @@ impl RegisterName {
             (Self::Block(register), Register::None { structure: Structure::Block, offset, .. }) => {
                 same(u32::from(register.offset()) == offset && register.width() == width)
             }
+            (Self::Block(register), Register::LegacyConfig { offset, .. }) => {
+                let register = (u64::from(register.offset()), register.width());
+                Part::new(register, (offset.into(), width))
+            }
+            (Self::Legacy(register), Register::Legacy { register: accessed, .. }) => {
+                same(register == accessed)
+            }
             (Self::Isr, Register::Isr { .. }) => same(true),
             (
                 Self::MsixTable(vector, register),
@@ -170,6 +184,24 @@ impl RegisterName {
             }
             _ => None,
         }
+    }
+
+    /// Where it lies in a configuration space with this header, of which this capability
+    /// was accessed, or the header.
+    fn config_offset(self, header: Header, capability: Option<Capability>) -> Option<u64> {
+        let (kind, inside) = self.in_config()?;
+        let there = match self {
+            // Of a bridge's header only what both types have.
+            Self::Config(register) => header.register(inside) == Some((register.name(), inside)),
+            Self::Bridge(_) => header == Header::Bridge,
+            _ => true,
+        };
+        let start = match (kind, capability) {
+            (None, None) => 0,
+            (Some(kind), Some(capability)) if kind == capability.kind => capability.at.into(),
+            _ => return None,
+        };
+        there.then_some(start + u64::from(inside))
     }
 }
 
@@ -186,8 +218,12 @@ impl FromStr for RegisterName {
             Some((structure, name)) => (Some(structure), name),
             None => (None, text),
         };
-        let found: Vec<_> =
+        let mut found: Vec<_> =
             named(name).filter(|r| structure.is_none_or(|s| r.structure() == s)).collect();
+        // What is older or rarer has to be said, where the name is another's too.
+        if found.iter().any(|register| !register.is_second()) {
+            found.retain(|register| !register.is_second() || structure.is_some());
+        }
         // A virtio capability has the fields of every other: there it has to be said which.
         match found[..] {
             [register] => Ok(register),
@@ -216,7 +252,10 @@ fn all() -> impl Iterator<Item = RegisterName> {
     });
     let table = (0..4)
         .flat_map(|vector| MsixEntry::ALL.iter().map(move |r| RegisterName::MsixTable(vector, *r)));
-    common.chain(block).chain(config).chain(msix).chain(virtio).chain(table)
+    let bridge = BridgeHeader::ALL.iter().map(|r| RegisterName::Bridge(*r));
+    let legacy = LegacyCfg::ALL.iter().map(|r| RegisterName::Legacy(*r));
+    let known = common.chain(block).chain(config).chain(msix).chain(virtio).chain(table);
+    known.chain(bridge).chain(legacy)
 }
 
 /// Where the name that was meant could be.
@@ -240,6 +279,8 @@ impl RegisterName {
             Self::Any => "any",
             Self::Isr => "isr",
             Self::Config(register) => register.name(),
+            Self::Bridge(register) => register.name(),
+            Self::Legacy(register) => register.name(),
             Self::Common(register) => register.name(),
             Self::Block(register) => register.name(),
             Self::MsixCap(register) => register.name(),
@@ -250,10 +291,17 @@ impl RegisterName {
         }
     }
 
+    /// Whether a name without a structure is meant for another register first.
+    fn is_second(self) -> bool {
+        matches!(self, Self::Bridge(_) | Self::Legacy(_))
+    }
+
     fn structure(self) -> String {
         match self {
             Self::Any | Self::Isr => String::new(),
             Self::Config(_) => "config".into(),
+            Self::Bridge(_) => "bridge".into(),
+            Self::Legacy(_) => "legacy".into(),
             Self::Common(_) => "common".into(),
             Self::Block(_) => "block".into(),
             Self::MsixCap(_) => "msix".into(),
@@ -297,6 +345,8 @@ mod tests {
     #[test]
     fn a_name_that_is_in_one_structure_needs_no_other_word() {
         assert_eq!("device_status".parse(), Ok(RegisterName::Common(CommonCfg::DeviceStatus)));
+        assert_eq!("queue_address".parse(), Ok(RegisterName::Legacy(LegacyCfg::QueueAddress)));
+        assert_eq!("vendor_id".parse(), Ok(RegisterName::Config(ConfigHeader::VendorId)));
         let ambiguous = "num_queues".parse::<RegisterName>().unwrap_err().to_string();
         assert!(ambiguous.ends_with("; say which: common.num_queues, block.num_queues"));
         let unknown = "common.device_statsu".parse::<RegisterName>().unwrap_err().to_string();

@@ -1,12 +1,35 @@
 use eclipse_trace::{Access, DescriptorFlags, Direction, Event, Ring, Table, Violation};
 
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+
 use super::Host;
 use super::range::{self, Range};
-use crate::fault::Area;
+use crate::platform::all_ones;
 use crate::virtio::queue::{Descriptor, Flags};
+
+/// What a load of `width` bytes (1 to 8) gets; outside of memory there is nothing, which
+/// reads as all ones.
+pub(crate) fn read_ram(memory: &GuestMemoryMmap<()>, address: u64, width: u8) -> u64 {
+    let mut bytes = [0; 8];
+    match memory.read_slice(&mut bytes[..usize::from(width)], GuestAddress(address)) {
+        Ok(()) => u64::from_le_bytes(bytes),
+        Err(_) => all_ones(width),
+    }
+}
 
 /// Guest memory, by what it is read and written for.
 impl<'a> Host<'a> {
+    /// The guest's own load from memory.
+    pub(crate) fn read_ram(&self, address: u64, width: u8) -> u64 {
+        read_ram(self.memory, address, width)
+    }
+
+    /// The guest's own store to memory; one outside of it goes nowhere.
+    pub(crate) fn write_ram(&self, address: u64, width: u8, value: u64) {
+        let bytes = &value.to_le_bytes()[..usize::from(width)];
+        let _ = self.memory.write_slice(bytes, GuestAddress(address));
+    }
+
     /// Reads a 16-bit field of a virtqueue.
     ///
     /// # Errors
@@ -18,11 +41,6 @@ impl<'a> Host<'a> {
         addr: u64,
     ) -> Result<u16, Violation> {
         self.check_master()?;
-        match field {
-            Ring::AvailFlags => self.meet(queue, Area::Avail, addr),
-            Ring::AvailIdx => self.meet(queue, Area::Avail, addr.wrapping_sub(2)),
-            _ => {}
-        }
         let value = range::load(self.memory, addr)?;
         let access = Access::Load { width: 2, value: value.into() };
         self.record(Event::Ring { queue, field, access });
@@ -39,12 +57,10 @@ impl<'a> Host<'a> {
     ) -> Result<(), Violation> {
         self.range(addr, 2)?;
         let value = match field {
-            Ring::UsedIdx => {
-                self.meet(queue, Area::Used, addr.wrapping_sub(2));
-                self.used_idx(value)
-            }
+            Ring::UsedIdx => self.used_idx(value),
             _ => value,
         };
+        let value = self.ring_write(addr, 2, value.into()) as u16;
         let access = Access::Store { width: 2, value: value.into() };
         self.record(Event::Ring { queue, field, access });
         range::store(self.memory, addr, value)
@@ -59,8 +75,8 @@ impl<'a> Host<'a> {
         at: u64,
     ) -> Result<Descriptor, Violation> {
         self.check_master()?;
-        if table == Table::Queue {
-            self.meet(queue, Area::Desc, at);
+        if table == Table::Indirect {
+            self.meet_indirect(at);
         }
         let descriptor = Descriptor::from_bytes(table, index, self.entry(index, at)?);
         let Descriptor { addr, len, flags, next, .. } = descriptor;
@@ -101,6 +117,7 @@ impl<'a> Host<'a> {
         at: u64,
     ) -> Result<Descriptor, Violation> {
         self.check_master()?;
+        self.meet_indirect(at);
         let bytes = self.entry(index, at)?;
         Ok(self.read_packed_bytes(queue, Table::Indirect, index, bytes))
     }
@@ -141,10 +158,12 @@ impl<'a> Host<'a> {
     ) -> Result<(), Violation> {
         self.check_master()?;
         let Some((id, len)) = self.used_element(slot, id.into(), len) else { return Ok(()) };
-        let id = id as u16;
-        let raw = flags.raw();
+        // `len`, `id` and `flags` are the upper half of a descriptor.
+        let element = u64::from(flags.raw()) << 48 | u64::from(id as u16) << 32 | u64::from(len);
+        let element = self.ring_write(addr.wrapping_add(8), 8, element);
+        let (len, id, raw) = (element as u32, (element >> 32) as u16, (element >> 48) as u16);
         self.record(Event::PackedUsed { queue, slot, id, len, flags: DescriptorFlags(raw) });
-        let element = (u64::from(id) << 32 | u64::from(len)).to_le_bytes();
+        let element = element.to_le_bytes();
         let outside = |_| Violation::OutsideRam { addr, len: 16 };
         let (at, flags_at) = (addr.wrapping_add(8), addr.wrapping_add(14));
         Range::at(self.memory, at, 6).map_err(outside)?.write(&element[..6]);
@@ -162,8 +181,9 @@ impl<'a> Host<'a> {
     ) -> Result<(), Violation> {
         let range = self.range(addr, 8)?;
         let Some((id, len)) = self.used_element(slot, id.into(), len) else { return Ok(()) };
+        let element = self.ring_write(addr, 8, u64::from(len) << 32 | u64::from(id));
+        let (id, len) = (element as u32, (element >> 32) as u32);
         self.record(Event::Used { queue, slot, id, len });
-        let element = u64::from(len) << 32 | u64::from(id);
         range.write(&element.to_le_bytes());
         Ok(())
     }

@@ -5,6 +5,7 @@ use eclipse_trace::{Access, Actor, Bdf, Event, Pin, Recorder, Refusal, Register,
 use vm_memory::GuestMemoryMmap;
 
 use crate::fault::{Injector, Stage};
+pub(crate) use memory::read_ram;
 
 /// The machine's side of the devices: where interrupts and console bytes go.
 pub trait Wires {

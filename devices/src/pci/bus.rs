@@ -12,6 +12,7 @@ use crate::Host;
 use crate::fault::{Command, Edit};
 use crate::platform::all_ones;
 use crate::schedule::{Completion, Occasion};
+use crate::virtio::QueueAreas;
 
 /// The PCI hierarchy from bus 0 on: the two ways to configuration space, and the
 /// decoding of ports and memory to BARs.
@@ -107,6 +108,13 @@ impl PciBus {
             function.obey(&mut lent, command);
             reached.settle(host, &mut self.lines);
         }
+    }
+
+    /// The virtqueues that are enabled, and where they lie.
+    pub(crate) fn queues(&mut self) -> Vec<(Bdf, QueueAreas)> {
+        let mut queues = Vec::new();
+        self.root.queues(&mut queues);
+        queues
     }
 
     /// Changes a function's configuration space, and returns what changed.

@@ -30,11 +30,12 @@ pub use config::{ConfigSpace, Identity};
 pub use ecam::ECAM;
 pub use intx::gsi;
 pub(crate) use msix::{Msix, NO_VECTOR};
-pub(crate) use plain::{host_bridge, ide, isa_bridge, power_management};
+pub(crate) use plain::{host_bridge, ide, isa_bridge, other_virtio, power_management};
 
 use crate::Host;
 use crate::fault::Command;
 use crate::schedule::{Completion, Occasion};
+use crate::virtio::QueueAreas;
 
 /// How the guest finds the PCI hierarchy at power-on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,6 +116,11 @@ pub(crate) trait Function: Send {
 
     /// Completes what is due on this occasion; asked for only while it holds something back.
     fn resume(&mut self, _host: &mut Host<'_>, _occasion: Occasion) {}
+
+    /// The virtqueues that are enabled, and where they lie.
+    fn queues(&self) -> Vec<QueueAreas> {
+        Vec::new()
+    }
 
     /// Does what a fault wants of it.
     fn obey(&mut self, _host: &mut Host<'_>, _command: Command) {}

@@ -154,7 +154,7 @@ impl Msix {
             Ok(place) => place,
             Err(why) => return host.refused(self.none(Structure::MsixTable, offset), access, why),
         };
-        host.accessed(self.register(vector, register), access);
+        let Some(value) = host.accessed(self.register(vector, register), access) else { return };
         let entry = &mut self.table[usize::from(vector)];
         let low = value as u32;
         match register {

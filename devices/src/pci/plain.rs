@@ -59,6 +59,21 @@ pub(crate) fn power_management(function: Bdf) -> Box<dyn Function> {
     intel(function, 0x7113, 3, 0x06_80_00, false)
 }
 
+/// A virtio device of another type, by its PCI device ID, that has no structures
+/// (VIRTIO 1.4, 4.1.2).
+pub(crate) fn other_virtio(function: Bdf, device: u16) -> Box<dyn Function> {
+    let modern = device >= 0x1040;
+    let identity = Identity {
+        vendor: 0x1af4,
+        device,
+        revision: u8::from(modern),
+        class: 0xff_00_00,
+        subsystem_vendor: 0x1af4,
+        subsystem: if modern { 0x1100 } else { 1 },
+    };
+    Box::new(Plain { function, config: ConfigSpace::new(identity) })
+}
+
 fn intel(
     function: Bdf,
     device: u16,

@@ -4,6 +4,7 @@ use super::intx::Lines;
 use super::{BarKind, ConfigSpace, Function};
 use crate::Host;
 use crate::schedule::{Completion, Occasion};
+use crate::virtio::QueueAreas;
 
 /// One bus: what is plugged into it, in order of device and function number.
 pub(super) struct Segment {
@@ -134,6 +135,16 @@ impl Segment {
             }
         }
         self.slots.retain(|slot| slot.at != function);
+    }
+
+    /// Adds the virtqueues that are enabled, here and behind bridges.
+    pub(super) fn queues(&mut self, queues: &mut Vec<(Bdf, QueueAreas)>) {
+        for slot in &mut self.slots {
+            queues.extend(slot.function.queues().into_iter().map(|areas| (slot.at, areas)));
+            if let Some(bridge) = slot.function.bridge() {
+                bridge.segment().queues(queues);
+            }
+        }
     }
 
     pub(super) fn set_completion(&mut self, completion: Completion) {

@@ -1,3 +1,5 @@
+mod window;
+
 use std::io;
 
 use eclipse_trace::register::{CommonCfg, LegacyCfg, Structure};
@@ -9,6 +11,7 @@ use super::layout::{Addresses, Layout, Parts};
 use super::legacy::{Legacy, LegacyPlace};
 use super::modern::Common;
 use super::place::{Place, What, high_half};
+use super::queue::QueueAreas;
 use super::settings::VirtioConfig;
 use super::status::Isr;
 use crate::Host;
@@ -82,8 +85,9 @@ impl VirtioFunction {
     }
 
     fn interrupt(&mut self, host: &mut Host<'_>, notification: Notification) {
-        let Notification { cause, vector } = notification;
-        if !host.sends(vector) {
+        let Notification { source, vector } = notification;
+        let cause = notification.cause();
+        if !host.sends(source, vector) {
             return;
         }
         // 4.1.4.5.1: a configuration change shows in the ISR status even with MSI-X.
@@ -204,7 +208,8 @@ impl VirtioFunction {
         let access = Access::Store { width, value };
         let refused = match Legacy::decode(offset, width, self.msix_enabled()) {
             Ok(LegacyPlace::Register(register)) if register.writable() => {
-                host.accessed(Register::Legacy { function, register }, access);
+                let stored = host.accessed(Register::Legacy { function, register }, access);
+                let Some(value) = stored else { return };
                 if register == LegacyCfg::QueueNotify {
                     self.notify(host, None, value);
                 } else if let Err(violation) =
@@ -219,44 +224,20 @@ impl VirtioFunction {
                 return;
             }
             Ok(LegacyPlace::Register(_)) => Refusal::ReadOnly,
-            Ok(LegacyPlace::Config(at)) => {
-                match Legacy::store_config(&mut self.device, at, width, value) {
-                    Some(stored) => {
-                        host.accessed(Register::LegacyConfig { function, offset: at }, access);
-                        if let Err(violation) = stored {
-                            host.violation(violation);
-                        }
-                        return;
+            Ok(LegacyPlace::Config(at)) => match Legacy::config_register(&self.device, at, width) {
+                Some(register) => {
+                    let accessed = Register::LegacyConfig { function, offset: at };
+                    let Some(value) = host.accessed(accessed, access) else { return };
+                    if let Err(violation) = self.device.store_blk(register, value as u32) {
+                        host.violation(violation);
                     }
-                    None => Refusal::ReadOnly,
+                    return;
                 }
-            }
+                None => Refusal::ReadOnly,
+            },
             Err(why) => why,
         };
         host.refused(self.none(Structure::Legacy, offset), access, refused);
-    }
-
-    /// Where the window points: BAR, offset and length, if a driver may access it so
-    /// (VIRTIO 1.4, 4.1.4.9.2).
-    fn window_target(&self, host: &mut Host<'_>, at: u8) -> Option<(u8, u64, u8)> {
-        let (bar, offset, len) = (
-            self.config.load(at + 4, 1) as u8,
-            self.config.load(at + 8, 4),
-            self.config.load(at + 12, 4),
-        );
-        let (notify, notify_length) = self.layout.notify;
-        let inside = u64::from(offset) + u64::from(len) <= notify + notify_length;
-        let good = matches!(len, 1 | 2 | 4) && offset.is_multiple_of(len.max(1)) && inside;
-        if bar != Layout::STRUCTURES_BAR || !good {
-            host.violation(Violation::ConfigWindow { bar, offset, len });
-            return None;
-        }
-        Some((bar, offset.into(), len as u8))
-    }
-
-    /// The window's capability, if `offset` of configuration space is where its data begin.
-    fn window_data(&self, offset: u8) -> Option<u8> {
-        self.window.filter(|at| offset == at + 16)
     }
 
     fn none(&self, structure: Structure, inside: u64) -> Register {
@@ -361,7 +342,10 @@ impl Function for VirtioFunction {
                 }
             }
             _ if bar == Layout::LEGACY_BAR && has_legacy => self.load_legacy(host, offset, width),
-            _ => self.load_structures(host, offset, width),
+            _ => match self.layout.structure_offset(bar, offset) {
+                Some(offset) => self.load_structures(host, offset, width),
+                None => all_ones(width),
+            },
         }
     }
 
@@ -377,8 +361,16 @@ impl Function for VirtioFunction {
             _ if bar == Layout::LEGACY_BAR && has_legacy => {
                 self.store_legacy(host, offset, width, value);
             }
-            _ => self.store_structures(host, offset, width, value),
+            _ => {
+                if let Some(offset) = self.layout.structure_offset(bar, offset) {
+                    self.store_structures(host, offset, width, value);
+                }
+            }
         }
+    }
+
+    fn queues(&self) -> Vec<QueueAreas> {
+        self.device.areas()
     }
 
     fn obey(&mut self, host: &mut Host<'_>, command: Command) {

@@ -15,12 +15,15 @@ pub(crate) struct Addresses {
     pub(crate) msix: u64,
     /// 64-bit memory, for the structures.
     pub(crate) structures: u64,
+    /// 32-bit memory and I/O ports, for structures with a BAR of their own.
+    pub(crate) spread: (u64, u64),
 }
 
 /// What is where in a virtio function's BARs.
 ///
 /// The structures are parts of BAR 4, a page or more each: common configuration,
-/// ISR status, device configuration, notifications.
+/// ISR status, device configuration, notifications. With `spread_bars` only the first is
+/// there; an offset in another BAR then stands for the one that it would have in BAR 4.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     /// The BAR of the MSI-X table: BAR 0 is the legacy interface's where there is one.
@@ -29,6 +32,8 @@ pub(crate) struct Layout {
     pub(crate) msix_pba: u64,
     /// Where the notification structure begins in BAR 4, and its length.
     pub(crate) notify: (u64, u64),
+    /// Whether the structures have BARs of their own.
+    spread: bool,
 }
 
 /// A function's configuration space, and what of it needs to be known by place.
@@ -50,6 +55,10 @@ impl Layout {
     pub(crate) const DEVICE: u64 = 0x2000;
     /// Bytes of each structure but the notifications.
     pub(crate) const PART: u64 = 0x1000;
+    /// The BAR of ISR status and device configuration, where they have one.
+    const SPREAD_MEMORY_BAR: u8 = 2;
+    /// The BAR of the notifications, where they have one.
+    const SPREAD_PORTS_BAR: u8 = 3;
     const PORTS: u64 = 0x80;
     const VENDOR: u16 = 0x1af4;
     /// Added to the virtio device ID (VIRTIO 1.4, 4.1.2).
@@ -59,13 +68,27 @@ impl Layout {
 
     pub(crate) fn of(virtio: &VirtioConfig, queues: u16) -> Self {
         let doorbells = u64::from(queues) * u64::from(virtio.notify_multiplier) + 4;
-        let notify_length = doorbells.next_power_of_two().max(Self::PART);
+        let least = if virtio.spread_bars { 4 } else { Self::PART };
+        let notify_length = doorbells.next_power_of_two().max(least);
         let table = 16 * u64::from(virtio.vectors);
         Self {
             msix_bar: if virtio.transport.has_legacy() { 1 } else { 0 },
             msix_pba: table.next_power_of_two().max(0x800),
             notify: (notify_length.max(3 * Self::PART), notify_length),
+            spread: virtio.spread_bars,
         }
+    }
+
+    /// Where in BAR 4 a place of another BAR would be, if the structures were all there;
+    /// `None` where there are none.
+    pub(crate) fn structure_offset(&self, bar: u8, offset: u64) -> Option<u64> {
+        let start = match (bar, self.spread) {
+            (Self::STRUCTURES_BAR, _) => Self::COMMON,
+            (Self::SPREAD_MEMORY_BAR, true) => Self::ISR,
+            (Self::SPREAD_PORTS_BAR, true) => self.notify.0,
+            _ => return None,
+        };
+        Some(start + offset)
     }
 
     /// The configuration space, and what of it needs to be known by place.
@@ -78,7 +101,8 @@ impl Layout {
         let mut config =
             ConfigSpace::new(Self::identity(virtio.transport)).with_interrupt_pin(Pin::A);
         if virtio.transport.has_legacy() {
-            config = config.with_bar(Self::LEGACY_BAR, BarKind::Io, Self::PORTS, addresses.ports);
+            let kind = io(virtio);
+            config = config.with_bar(Self::LEGACY_BAR, kind, Self::PORTS, addresses.ports);
         }
         let mut msix = None;
         if virtio.vectors > 0 {
@@ -90,7 +114,7 @@ impl Layout {
         }
         let mut window = None;
         if virtio.transport.has_modern() {
-            let (with_structures, at) = self.add_structures(config, virtio, addresses.structures);
+            let (with_structures, at) = self.add_structures(config, virtio, addresses);
             (config, window) = (with_structures, Some(at));
         }
         Parts { config, msix, window }
@@ -101,19 +125,22 @@ impl Layout {
         &self,
         config: ConfigSpace,
         virtio: &VirtioConfig,
-        at: u64,
+        at: Addresses,
     ) -> (ConfigSpace, u8) {
+        let config = self.add_bars(config, virtio, at);
         let (notify, notify_length) = self.notify;
-        let size = (notify + notify_length).next_power_of_two();
-        let config = config.with_bar(Self::STRUCTURES_BAR, BarKind::Memory64, size, at);
+        let (all, memory, ports) =
+            (Self::STRUCTURES_BAR, Self::SPREAD_MEMORY_BAR, Self::SPREAD_PORTS_BAR);
+        let spread = |bar, start| if self.spread { (bar, start) } else { (all, 0) };
         let parts = [
-            (1, Self::COMMON, Self::PART, None),
-            (3, Self::ISR, Self::PART, None),
-            (4, Self::DEVICE, Self::PART, None),
-            (2, notify, notify_length, Some(virtio.notify_multiplier)),
+            (1, (all, 0), Self::COMMON, Self::PART, None),
+            (3, spread(memory, Self::ISR), Self::ISR, Self::PART, None),
+            (4, spread(memory, Self::ISR), Self::DEVICE, Self::PART, None),
+            (2, spread(ports, notify), notify, notify_length, Some(virtio.notify_multiplier)),
         ];
-        let config = parts.into_iter().fold(config, |config, (cfg_type, offset, length, extra)| {
-            let bar = Self::STRUCTURES_BAR;
+        let config = parts.into_iter().fold(config, |config, part| {
+            let (cfg_type, (bar, start), offset, length, extra) = part;
+            let offset = offset - start;
             let body = capability_body(cfg_type, bar, offset as u32, length as u32, extra);
             config.with_capability(CapabilityKind::Virtio(cfg_type), &body).0
         });
@@ -125,6 +152,19 @@ impl Layout {
             .with_writable(at + 8, &[0xff; 8])
             .with_writable(at + 16, &[0xff; 4]);
         (config, at)
+    }
+
+    fn add_bars(&self, config: ConfigSpace, virtio: &VirtioConfig, at: Addresses) -> ConfigSpace {
+        let (notify, notify_length) = self.notify;
+        if self.spread {
+            let (memory, ports) = at.spread;
+            return config
+                .with_bar(Self::STRUCTURES_BAR, BarKind::Memory64, Self::PART, at.structures)
+                .with_bar(Self::SPREAD_MEMORY_BAR, BarKind::Memory32, 2 * Self::PART, memory)
+                .with_bar(Self::SPREAD_PORTS_BAR, io(virtio), notify_length, ports);
+        }
+        let size = (notify + notify_length).next_power_of_two().max(virtio.bar_size);
+        config.with_bar(Self::STRUCTURES_BAR, BarKind::Memory64, size, at.structures)
     }
 
     fn identity(transport: Transport) -> Identity {
@@ -146,6 +186,10 @@ impl Layout {
             subsystem,
         }
     }
+}
+
+fn io(virtio: &VirtioConfig) -> BarKind {
+    if virtio.narrow_ports { BarKind::Io16 } else { BarKind::Io }
 }
 
 /// `struct virtio_pci_cap` behind its ID and next pointer (VIRTIO 1.4, 4.1.4).

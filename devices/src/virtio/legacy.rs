@@ -113,19 +113,15 @@ impl Legacy {
         bytes.fold(0, |value, byte| value << 8 | u64::from(byte.unwrap_or(0)))
     }
 
-    /// Stores to the device's configuration, of which `writeback` alone takes it.
-    /// `None` where there is nothing that does.
-    ///
-    /// # Errors
-    /// The rule that the store breaks.
-    pub(crate) fn store_config(
-        device: &mut VirtioDevice,
+    /// The register of the device's configuration that a store there stores to, which can
+    /// only be `writeback`.
+    pub(crate) fn config_register(
+        device: &VirtioDevice,
         offset: u16,
         width: u8,
-        value: u64,
-    ) -> Option<Result<(), Violation>> {
+    ) -> Option<BlockCfg> {
         let register = BlockCfg::decode(offset.into(), width).ok()?;
         device.blk().config(register).filter(|_| register.writable())?;
-        Some(device.store_blk(register, value as u32))
+        Some(register)
     }
 }

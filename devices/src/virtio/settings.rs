@@ -55,6 +55,14 @@ pub struct VirtioConfig {
     pub notify_multiplier: u32,
     /// Whether `queue_notify_off` runs against the queues' order.
     pub notify_permuted: bool,
+    /// Bytes of the BAR of the structures, if more than they need: a power of two of at
+    /// most 32 GiB. One that is larger than 1 MiB is placed above 4 GiB.
+    pub bar_size: u64,
+    /// Whether common configuration, notifications, and ISR status with the device's
+    /// configuration lie in a BAR each: 64-bit memory, I/O ports, 32-bit memory.
+    pub spread_bars: bool,
+    /// Whether I/O BARs have only the 16 address bits that a PC has.
+    pub narrow_ports: bool,
     /// How often `device_status` still shows the old status after a reset began.
     pub reset_loads: u32,
 }
@@ -71,6 +79,9 @@ impl Default for VirtioConfig {
             vectors: 2,
             notify_multiplier: 4,
             notify_permuted: false,
+            bar_size: 0,
+            spread_bars: false,
+            narrow_ports: false,
             reset_loads: 0,
         }
     }
@@ -98,6 +109,18 @@ impl VirtioConfig {
         }
         if queues == 0 || u64::from(queues) * u64::from(multiplier.max(4)) > 1 << 20 {
             return Err(format!("{queues} queues do not fit their doorbells"));
+        }
+        if self.bar_size != 0 && (!self.bar_size.is_power_of_two() || self.bar_size > 32 << 30) {
+            return Err(format!(
+                "a BAR of {} bytes is no power of two up to 32 GiB",
+                self.bar_size
+            ));
+        }
+        if self.spread_bars && self.bar_size != 0 {
+            return Err("a structure with a BAR of its own fills it".into());
+        }
+        if self.spread_bars && u64::from(queues) * u64::from(multiplier) + 4 > 256 {
+            return Err(format!("{queues} doorbells do not fit 256 ports"));
         }
         Ok(())
     }

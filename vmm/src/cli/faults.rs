@@ -1,10 +1,17 @@
-use std::{fmt::Write, fs, path::Path, str::FromStr};
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::{Args, CommandFactory, error::ErrorKind};
 use eclipse_devices::fault::{
-    self, Fault,
+    self, Fault, File,
     catalogue::{Build, Row},
 };
+
+use eclipse_trace::Bdf;
 
 use super::{Cli, Failure, print};
 use crate::Error;
@@ -26,7 +33,7 @@ pub(super) struct InjectArgs {
     named: Vec<Named>,
     /// A schedule of faults in TOML
     #[arg(long, value_name = "FILE.toml")]
-    faults: Option<std::path::PathBuf>,
+    faults: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,24 +59,56 @@ impl InjectArgs {
         self.named.iter().any(|named| matches!(named, Named::Help))
     }
 
-    /// The whole schedule: that of the file, and behind it the named faults.
-    pub fn schedule(self) -> Result<Vec<Fault>, Failure> {
-        let mut schedule = self.faults.as_deref().map(read).transpose()?.unwrap_or_default();
-        schedule.extend(self.named.into_iter().flat_map(|named| match named {
+    /// The whole schedule for a machine whose block device is at `device`: that of the
+    /// file, and behind it the named faults.
+    pub fn schedule(self, device: Bdf) -> Result<Schedule, Failure> {
+        let read = |path: PathBuf| Ok::<_, Failure>((read(&path, device)?, path));
+        let file = self.faults.map(read).transpose()?;
+        let mut faults = file.as_ref().map(|(file, _)| file.schedule.clone()).unwrap_or_default();
+        let place = |fault: Fault| match fault.device {
+            Fault::BLOCK_DEVICE => fault.of(device),
+            _ => fault,
+        };
+        faults.extend(self.named.into_iter().flat_map(|named| match named {
             Named::Help => Vec::new(),
-            Named::Schedule(faults) => faults,
+            Named::Schedule(faults) => faults.into_iter().map(place).collect(),
         }));
-        Ok(schedule)
+        Ok(Schedule { faults, file })
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Fault>, Failure> {
+/// What is to go wrong, and where the user said it.
+pub(super) struct Schedule {
+    pub faults: Vec<Fault>,
+    file: Option<(File, PathBuf)>,
+}
+
+impl Schedule {
+    /// What is the matter if the machine could not be put together: a fault that can never
+    /// strike in it is a mistake of the command line or of the file.
+    pub fn failure(&self, error: Error) -> Failure {
+        let Error::Fault { number, why } = error else { return error.into() };
+        let in_file = |(file, _): &&(File, PathBuf)| number < file.schedule.len();
+        let what = match (self.file.as_ref().filter(in_file), self.faults.get(number)) {
+            (Some((file, path)), _) => {
+                format!("{}: {}\n", path.display(), file.refuse(number, &why))
+            }
+            (None, Some(Fault { name: Some(name), .. })) => format!("{name}: {why}\n"),
+            (None, _) => format!("{why}\n"),
+        };
+        usage(what)
+    }
+}
+
+fn usage(what: String) -> Failure {
+    Failure::Usage(Cli::command().error(ErrorKind::ValueValidation, what))
+}
+
+fn read(path: &Path, device: Bdf) -> Result<File, Failure> {
     let text =
         fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
-    fault::parse(&text).map_err(|error| {
-        let what = format!("{}: {error}\n", path.display());
-        Failure::Usage(Cli::command().error(ErrorKind::ValueValidation, what))
-    })
+    fault::parse_file(&text, device)
+        .map_err(|error| usage(format!("{}: {error}\n", path.display())))
 }
 
 pub(super) fn faults(args: &FaultsArgs) -> Result<u8, Failure> {
@@ -78,10 +117,8 @@ pub(super) fn faults(args: &FaultsArgs) -> Result<u8, Failure> {
         None => rows.map(line).collect(),
         Some(name) => {
             let row = rows.into_iter().find(|row| row.id.eq_ignore_ascii_case(name));
-            let unknown = || {
-                let what = format!("there is no fault {name:?}; `eclipse-vmm faults` lists them\n");
-                Failure::Usage(Cli::command().error(ErrorKind::ValueValidation, what))
-            };
+            let unknown =
+                || usage(format!("there is no fault {name:?}; `eclipse-vmm faults` lists them\n"));
             paragraph(row.ok_or_else(unknown)?)
         }
     };

@@ -46,7 +46,7 @@ pub(super) fn run(args: RunArgs, began: Instant) -> Result<u8, Failure> {
     if args.inject.help() {
         return faults::faults(&FaultsArgs::default());
     }
-    let faults = args.inject.schedule()?;
+    let schedule = args.inject.schedule(args.devices.preset.block_device())?;
     let signals = Signals::catch().map_err(Error::host("catch signals"))?;
     let about =
         About { preset: args.devices.preset.to_string(), cmdline: args.guest.cmdline.clone() };
@@ -55,9 +55,10 @@ pub(super) fn run(args: RunArgs, began: Instant) -> Result<u8, Failure> {
         memory: args.guest.memory,
         cmdline: about.cmdline.clone(),
         devices: args.devices.config(args.guest.open_disk()?)?,
-        faults,
+        faults: schedule.faults.clone(),
         kvm: args.kvm,
-    })?;
+    })
+    .map_err(|error| schedule.failure(error))?;
     let trace = args.trace.as_deref().map(|path| TraceFile::new(path, &about)).transpose()?;
     let options = RunOptions {
         timeout: args.guest.timeout,

@@ -1,10 +1,11 @@
 //! Configuration space, capabilities and base address registers.
 
 use eclipse_trace::register::{CapabilityKind, ConfigHeader, VirtioCap};
+use eclipse_trace::{Bdf, Setting};
 
 use super::{
     Action, Edit, Fault, Kind, RegisterName, Row, VENDOR_SPECIFIC, Value, answers, body, boot,
-    capability, header, load, not, number, row,
+    capability, header, load, machine, number, row,
 };
 
 const CAP: super::Parameter = number("cap", 1, "1 common, 2 notify, 3 ISR, 4 device");
@@ -86,11 +87,15 @@ pub(super) const ROWS: &[Row] = &[
         &[CAP, number("length", 55, "common 0, 1, 55; notify 1; ISR 0")],
         |p| vec![capability(p.get("cap"), VirtioCap::Length, p.get("length"))],
     ),
-    not(
+    row(
         "F13",
         Kind::Legal,
         "a structure is 16 MiB to 4 GiB long, in a BAR that is large enough",
-        "the BARs here have the size of what is in them",
+        &[CAP, number("length", 0xffff_ffff, "1000000h, 80000000h, FFFFFFFFh")],
+        |p| {
+            let length = capability(p.get("cap"), VirtioCap::Length, p.get("length"));
+            vec![machine(Setting::BarSize, 8 << 30), length]
+        },
     ),
     row(
         "F15",
@@ -147,11 +152,20 @@ pub(super) const ROWS: &[Row] = &[
             ]
         },
     ),
-    not(
+    row(
         "F20",
         Kind::Broken,
         "a virtio device of another type comes before the block device, a second one after it",
-        "which devices there are is the machine's configuration",
+        &[
+            number("id", 0x1041, "of the other: 1041h, 1005h"),
+            number("sectors", 64, "of the second"),
+        ],
+        |p| {
+            vec![
+                machine(Setting::OtherDevice, p.get("id")).of(Bdf::new(0, 3, 0)),
+                machine(Setting::BlockDevice, p.get("sectors")).of(Bdf::new(0, 6, 0)),
+            ]
+        },
     ),
     row(
         "F21",
@@ -164,11 +178,12 @@ pub(super) const ROWS: &[Row] = &[
             vec![Fault::new(load(RegisterName::Config(bar(p.get("bar")))), sizing).nth(2)]
         },
     ),
-    not(
+    row(
         "F22",
         Kind::Legal,
         "a 64-bit BAR is 8 GiB large and above 4 GiB",
-        "where BARs are and how large is the machine's configuration",
+        &[number("size", 8 << 30, "a power of two; above 4 GiB if more than 1 MiB")],
+        |p| vec![machine(Setting::BarSize, p.get("size"))],
     ),
     row(
         "F23",
@@ -184,17 +199,15 @@ pub(super) const ROWS: &[Row] = &[
             vec![answers(register, p.get("base")).nth(p.get("nth"))]
         },
     ),
-    not(
-        "F25",
-        Kind::Legal,
-        "an I/O BAR has only 16 address bits",
-        "the modern block device has no I/O BAR",
-    ),
-    not(
+    row("F25", Kind::Legal, "an I/O BAR has only 16 address bits", &[], |_| {
+        vec![machine(Setting::Transitional, 1), machine(Setting::NarrowPorts, 1)]
+    }),
+    row(
         "F26",
         Kind::Legal,
         "the structures are spread over several BARs, the notifications in I/O space",
-        "the modern block device has no I/O BAR",
+        &[],
+        |_| vec![machine(Setting::SpreadBars, 1)],
     ),
 ];
 

@@ -1,12 +1,13 @@
 //! Status, features, the device's configuration, queue set-up, and its life.
 
+use eclipse_trace::Setting;
 use eclipse_trace::register::{BlockCfg, CapabilityKind, CommonCfg, ConfigHeader, VirtioCap};
 
 use super::{
-    Action, Edit, Fault, Kind, RegisterName, Row, Trigger, Value, answers, block, boot, capability,
-    common, completion, features, header, load, not, number, row, store,
+    Action, Edit, Fault, Kind, NTH, RegisterName, Row, Trigger, Value, answers, block, boot,
+    capability, common, completion, features, header, load, machine, number, row, store,
 };
-use crate::fault::Vector;
+use crate::fault::{RingField, Vector};
 
 const ALL_ONES: u64 = 0xffff_ffff;
 
@@ -191,11 +192,18 @@ pub(super) const ROWS: &[Row] = &[
         &[number("off", 0xffff, "queue_notify_off")],
         |p| vec![answers(common(CommonCfg::QueueNotifyOff), p.get("off"))],
     ),
-    not(
+    row(
         "F59",
         Kind::Legal,
         "the notification multiplier is 0, 2 or 4096, and the offsets are permuted",
-        "how notifications are laid out is the machine's configuration",
+        &[number("multiplier", 4096, "0, 2, 4096"), number("queues", 2, "")],
+        |p| {
+            vec![
+                machine(Setting::Queues, p.get("queues")),
+                machine(Setting::NotifyMultiplier, p.get("multiplier")),
+                machine(Setting::NotifyPermuted, 1),
+            ]
+        },
     ),
     row("F61", Kind::Broken, "queue_msix_vector reads as FFFFh: no vector", &[], |_| {
         vec![answers(common(CommonCfg::QueueMsixVector), 0xffff)]
@@ -218,7 +226,7 @@ pub(super) const ROWS: &[Row] = &[
         },
     ),
     row("F90", Kind::Broken, "the interrupt of a completion is lost", &[super::NTH], |p| {
-        vec![completion(Action::NoInterrupt).nth(p.get("nth"))]
+        vec![completion(Action::NoInterrupt(None)).nth(p.get("nth"))]
     }),
     row(
         "F91",
@@ -242,17 +250,34 @@ pub(super) const ROWS: &[Row] = &[
         &[number("nth", 1, "from which access on"), number("times", 100_000, "")],
         |p| vec![storm(Vector::Queue(0), p.get("nth"), p.get("times"))],
     ),
-    not(
+    row(
         "F94",
         Kind::Legal,
         "one vector is shared by configuration changes and the queue, and raised once for both",
-        "how many vectors there are is the machine's configuration",
+        &[number("sectors", 4096, "the new capacity"), number("nth", 1, "at which notification")],
+        |p| {
+            let at_notification = |action| Fault::new(Trigger::Notify(0), action).nth(p.get("nth"));
+            vec![
+                machine(Setting::Vectors, 1),
+                at_notification(Action::NoInterrupt(Some(Vector::Config))),
+                at_notification(Action::Capacity(p.get("sectors"))),
+            ]
+        },
     ),
-    not(
+    row(
         "F95",
         Kind::Legal,
         "a completion comes exactly between the last look at the ring and the unmasking",
-        "nothing between those leaves the processor: it takes a hole in the place of the ring",
+        &[NTH, number("load", 1, "behind which load of used.idx it comes")],
+        |p| {
+            // An interrupt has the driver look at a ring in which nothing is new yet.
+            vec![
+                completion(Action::Hold).nth(p.get("nth")),
+                completion(Action::Interrupt(Vector::Queue(0))).nth(p.get("nth")),
+                Fault::new(Trigger::RingLoad(RingField::USED_IDX), Action::Release)
+                    .nth(p.get("load")),
+            ]
+        },
     ),
     row(
         "F111",

@@ -12,9 +12,10 @@ mod request;
 
 use std::fmt;
 
+use eclipse_trace::Setting;
 use eclipse_trace::register::{BlockCfg, CommonCfg, ConfigHeader, VirtioCap};
 
-use super::reader::parse_number;
+use super::words::parse_number;
 use super::{Action, Edit, Fault, RegisterName, Trigger, Value};
 
 /// What a fault asks of a driver.
@@ -229,6 +230,11 @@ fn features(window: u64, value: Value) -> Fault {
 
 fn completion(action: Action) -> Fault {
     Fault::new(Trigger::Completion(None), action)
+}
+
+/// The machine is put together in another way.
+fn machine(setting: Setting, value: u64) -> Fault {
+    Fault::new(Trigger::Boot, Action::Machine(setting, value))
 }
 
 fn boot(edit: Edit) -> Fault {

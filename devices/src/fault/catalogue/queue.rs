@@ -1,9 +1,12 @@
 //! The used ring, descriptors, and what driver and device share.
 
-use super::{Action, Chosen, Fault, Kind, NTH, Row, Trigger, Value, completion, not, number, row};
-use crate::fault::{Area, Field, Place};
+use eclipse_trace::Setting;
 
-const SLOT_HOLE: &str = "loads of rings are not seen: it takes a hole in the place of the ring";
+use super::{
+    Action, Chosen, Fault, Kind, NTH, Row, Trigger, Value, completion, machine, not, number, row,
+};
+use crate::fault::{Area, Field, Place, RingField};
+use crate::virtio::Features;
 
 pub(super) const ROWS: &[Row] = &[
     row(
@@ -58,8 +61,27 @@ pub(super) const ROWS: &[Row] = &[
         &[NTH],
         |p| vec![completion(Action::NoUsedElement).nth(p.get("nth"))],
     ),
-    not("F73", Kind::Malicious, "used.idx is another one when it is read again", SLOT_HOLE),
-    not("F74", Kind::Malicious, "a used element changes between check and use", SLOT_HOLE),
+    row(
+        "F73",
+        Kind::Malicious,
+        "used.idx is another one when it is read again",
+        &[number("by", 1, "more than it was; FFFFh: less"), number("nth", 1, "which time again")],
+        |p| again(RingField::USED_IDX, Value::Add(p.get("by") as i64), p.get("nth")),
+    ),
+    row(
+        "F74",
+        Kind::Malicious,
+        "a used element changes between check and use",
+        &[
+            number("field", 0, "0 id, 1 len"),
+            number("xor", 1, "bits that change"),
+            number("nth", 1, "which time that it is read again"),
+        ],
+        |p| {
+            let field = if p.get("field") == 1 { RingField::USED_LEN } else { RingField::USED_ID };
+            again(field, Value::Xor(p.get("xor")), p.get("nth"))
+        },
+    ),
     row("F76", Kind::Broken, "a request is never completed", &[NTH], |p| {
         vec![completion(Action::Drop).nth(p.get("nth"))]
     }),
@@ -91,11 +113,21 @@ pub(super) const ROWS: &[Row] = &[
             ]
         },
     ),
-    not(
+    row(
         "F81",
         Kind::Legal,
         "avail_event is anywhere around the available index",
-        "with EVENT_IDX the device's own avail_event is right; patch it by memory = \"used+N\"",
+        &[number("by", 0xffff, "more than it should be; FFFFh: less"), NTH],
+        |p| {
+            let other = Action::Alter(Value::Add(p.get("by") as i64));
+            let event = Trigger::RingWrite(RingField::AVAIL_EVENT);
+            vec![
+                machine(Setting::Offer, Features::EVENT_IDX.bits()),
+                Fault::new(event, other).nth(p.get("nth")).from_now_on(),
+                // What the driver does not notify of is found when it sleeps.
+                Fault::new(Trigger::Halt, Action::Poll(0)).from_now_on(),
+            ]
+        },
     ),
     row(
         "F82",
@@ -111,11 +143,19 @@ pub(super) const ROWS: &[Row] = &[
         &[number("index", 5, "which"), number("next", 0, "its new next"), NTH],
         |p| descriptor(p, Field::Next, p.get("next")),
     ),
-    not(
+    row(
         "F85",
         Kind::Malicious,
         "an indirect table in flight is rewritten",
-        "only the areas of the queue and the data are known; give the address by memory = ADDRESS",
+        &[number("offset", 8, "which byte of it"), number("byte", 0xa5, "what it becomes"), NTH],
+        |p| {
+            let at = Place::Indirect(p.get("offset"));
+            let patch = Action::Memory { at, bytes: vec![p.get("byte") as u8] };
+            vec![
+                machine(Setting::Offer, Features::INDIRECT_DESC.bits()),
+                completion(patch).nth(p.get("nth")),
+            ]
+        },
     ),
     row(
         "F87",
@@ -160,6 +200,11 @@ pub(super) const ROWS: &[Row] = &[
 
 fn element(p: &Chosen<'_>, id: Option<Value>, len: Option<Value>) -> Vec<Fault> {
     vec![completion(Action::UsedElement { id, len }).nth(p.get("nth"))]
+}
+
+/// The field is another one the `nth` time that it is loaded and was not written since.
+fn again(field: RingField, value: Value, nth: u64) -> Vec<Fault> {
+    vec![Fault::new(Trigger::RingReload(field), Action::Alter(value)).nth(nth)]
 }
 
 fn descriptor(p: &Chosen<'_>, field: Field, value: u64) -> Vec<Fault> {

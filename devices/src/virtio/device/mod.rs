@@ -15,6 +15,7 @@ use super::settings::{Profile, VirtioConfig};
 use super::status::{Isr, Status};
 use super::{Features, layout};
 use crate::Host;
+use crate::fault::Vector;
 use crate::pci::NO_VECTOR;
 use crate::schedule::{Completion, Waiting};
 
@@ -50,9 +51,19 @@ pub(crate) struct VirtioDevice {
 /// What the device wants its driver to hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Notification {
-    pub(crate) cause: Isr,
+    pub(crate) source: Vector,
     /// The MSI-X vector that the driver chose for it.
     pub(crate) vector: u16,
+}
+
+impl Notification {
+    /// The bit of the ISR status that says it (VIRTIO 1.4, 4.1.4.5).
+    pub(crate) fn cause(self) -> Isr {
+        match self.source {
+            Vector::Config => Isr::CONFIG,
+            Vector::Queue(_) => Isr::QUEUE,
+        }
+    }
 }
 
 impl VirtioDevice {
@@ -248,8 +259,13 @@ impl VirtioDevice {
         self.blk.set_capacity(sectors)?;
         // 2.5.2: a changed field that a driver may see comes with another generation.
         self.generation = self.generation.wrapping_add(1);
-        let notification = Notification { cause: Isr::CONFIG, vector: self.config_vector };
+        let notification = self.config_notification();
         Ok(self.status.contains(Status::DRIVER_OK).then_some(notification))
+    }
+
+    /// That the configuration changed, or that the device needs a reset.
+    fn config_notification(&self) -> Notification {
+        Notification { source: Vector::Config, vector: self.config_vector }
     }
 
     /// The block device, for its configuration.

@@ -3,7 +3,7 @@ use eclipse_trace::Violation;
 use super::VirtioDevice;
 use crate::pci::NO_VECTOR;
 use crate::virtio::Features;
-use crate::virtio::queue::Queue;
+use crate::virtio::queue::{Queue, QueueAreas};
 use crate::virtio::status::Status;
 
 /// The unit in which a queue's address is given over the legacy interface.
@@ -18,6 +18,11 @@ impl VirtioDevice {
     /// The queue with this index, to look at.
     pub(crate) fn queue(&self, index: u16) -> Option<&Queue> {
         self.queues.get(usize::from(index))
+    }
+
+    /// The queues that are enabled, and where they lie.
+    pub(crate) fn areas(&self) -> Vec<QueueAreas> {
+        self.queues.iter().filter_map(Queue::areas).collect()
     }
 
     /// The queue with this index, if its fields may be stored to now.

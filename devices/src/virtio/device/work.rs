@@ -3,10 +3,11 @@ use eclipse_trace::{Event, Violation};
 use super::held::Held;
 use super::{Notification, VirtioDevice};
 use crate::Host;
+use crate::fault::Vector;
 use crate::schedule::Occasion;
 use crate::virtio::Features;
 use crate::virtio::settings::Profile;
-use crate::virtio::status::{Isr, Status};
+use crate::virtio::status::Status;
 
 impl VirtioDevice {
     /// The driver rang `queue`'s doorbell: everything that was made available is
@@ -74,7 +75,8 @@ impl VirtioDevice {
         if let Some(queue) = self.queues.get_mut(usize::from(index)).filter(|q| q.enabled)
             && queue.wants_interrupt(host)?
         {
-            notifications.push(Notification { cause: Isr::QUEUE, vector: queue.vector });
+            let source = Vector::Queue(index);
+            notifications.push(Notification { source, vector: queue.vector });
         }
         Ok(())
     }
@@ -119,7 +121,7 @@ impl VirtioDevice {
         self.waiting.reset();
         self.held = Held::default();
         host.record(Event::NeedsReset);
-        let notification = Notification { cause: Isr::CONFIG, vector: self.config_vector };
+        let notification = self.config_notification();
         self.status.contains(Status::DRIVER_OK).then_some(notification)
     }
 }

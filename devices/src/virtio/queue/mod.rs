@@ -62,6 +62,17 @@ struct Rules {
     in_order: bool,
 }
 
+/// The areas of an enabled virtqueue (VIRTIO 1.4, 2.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueueAreas {
+    pub(crate) queue: u16,
+    pub(crate) size: u16,
+    pub(crate) packed: bool,
+    pub(crate) desc: u64,
+    pub(crate) driver: u64,
+    pub(crate) device: u64,
+}
+
 /// Where a ring is and what holds for it.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
@@ -88,6 +99,13 @@ impl Queue {
             ring: Ring::Split(SplitRing::default()),
             spare: Vec::new(),
         }
+    }
+
+    /// Where it lies, if it is enabled.
+    pub(crate) fn areas(&self) -> Option<QueueAreas> {
+        let Self { index: queue, size, desc, driver, device, .. } = *self;
+        let packed = matches!(self.ring, Ring::Packed(_));
+        self.enabled.then_some(QueueAreas { queue, size, packed, desc, driver, device })
     }
 
     /// As after power-on.
