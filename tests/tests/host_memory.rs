@@ -172,7 +172,7 @@ impl Guest {
             0..4 => return self.request(),
             4 => return self.start(),
             5 => (Space::Port, 0xcf8 + offset % 8),
-            6 => (Space::Memory, ECAM.start + (offset % 0x40 << 12) + offset % 0x100),
+            6 => (Space::Memory, ECAM.start + ((offset % 0x40) << 12) + offset % 0x100),
             7 => (Space::Port, 0x1f0 + offset % 8),
             8 => (Space::Port, 0x3f8),
             9 => (Space::Port, 0xc000 + offset % 0x80),

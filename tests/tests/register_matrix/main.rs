@@ -8,10 +8,12 @@ mod config;
 mod fields;
 mod model;
 mod rig;
+mod structure;
 mod window;
 
-use model::{Access, Setup, Structure};
+use model::Setup;
 use rig::{Rig, State};
+use structure::{Access, Structure};
 
 const WIDTHS: [u8; 4] = [1, 2, 4, 8];
 

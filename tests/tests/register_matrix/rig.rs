@@ -10,7 +10,8 @@ use eclipse_tests::bare::{NEXT, WRITE};
 use eclipse_tests::{Bare, Loopback};
 
 use crate::fields::COMMON;
-use crate::model::{Access, Model, Setup, Structure};
+use crate::model::{Model, Setup};
+use crate::structure::{Access, Structure};
 
 /// How far a driver has come in the initialisation (VIRTIO 1.4, 3.1.1), or out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,8 +3,8 @@
 //! pointed nothing happens.
 
 use crate::SETUPS;
-use crate::model::{Access, Structure};
 use crate::rig::{Rig, State};
+use crate::structure::{Access, Structure};
 
 /// The capability of the window, behind MSI-X and the four structures.
 const WINDOW: u8 = 0x90;
