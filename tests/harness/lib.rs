@@ -13,6 +13,7 @@ pub mod ata;
 pub mod bare;
 pub mod expected;
 pub mod fuzz;
+#[cfg(feature = "kvm")]
 pub mod kvm;
 mod loopback;
 pub mod parallel;

@@ -226,6 +226,16 @@ impl Loopback {
         self.machine.borrow().recorder.entries().to_vec()
     }
 
+    /// How much was recorded so far.
+    pub fn recorded(&self) -> usize {
+        self.machine.borrow().recorder.entries().len()
+    }
+
+    /// What was recorded from entry `from` on.
+    pub fn entries_from(&self, from: usize) -> Vec<Entry> {
+        self.machine.borrow().recorder.entries()[from..].to_vec()
+    }
+
     /// The transcript from entry `from` on, memory named by what lies there.
     pub fn transcript_from(&self, from: usize) -> String {
         let entries = self.entries();

@@ -42,7 +42,16 @@ impl Qtest {
     /// QEMU is not installed or does not start; the message has what it says.
     pub fn virtio_blk(disk: &Path, properties: &str) -> Self {
         let device = format!("virtio-blk-pci,drive=disk,addr=04.0,{properties}");
-        Self::start(disk, "none,id=disk", &["-device", &device])
+        Self::start("pc", disk, "none,id=disk", &["-device", &device])
+    }
+
+    /// The same on a `q35`, whose host bridge has the enhanced configuration mechanism.
+    ///
+    /// # Panics
+    /// As [`Self::virtio_blk`].
+    pub fn virtio_blk_on_q35(disk: &Path) -> Self {
+        let device = "virtio-blk-pci,drive=disk,addr=04.0,disable-legacy=on,ioeventfd=off";
+        Self::start("q35", disk, "none,id=disk", &["-device", device])
     }
 
     /// The same machine with the disk as device 0 of the primary IDE channel.
@@ -50,16 +59,16 @@ impl Qtest {
     /// # Panics
     /// As [`Self::virtio_blk`].
     pub fn ide(disk: &Path) -> Self {
-        Self::start(disk, "ide", &[])
+        Self::start("pc", disk, "ide", &[])
     }
 
-    fn start(disk: &Path, interface: &str, devices: &[&str]) -> Self {
+    fn start(machine: &str, disk: &Path, interface: &str, devices: &[&str]) -> Self {
         let (ours, its) = UnixStream::pair().expect("the host gives a socket pair");
         ours.set_read_timeout(Some(Self::ANSWER)).expect("the time is not zero");
         let end = || Stdio::from(OwnedFd::from(its.try_clone().expect("the socket is open")));
         let disk = disk.to_str().expect("a path in UTF-8").replace(',', ",,");
         let child = Command::new(Self::PROGRAM)
-            .args(["-S", "-M", "pc", "-m", "128", "-nodefaults", "-display", "none"])
+            .args(["-S", "-M", machine, "-m", "128", "-nodefaults", "-display", "none"])
             .args(["-qtest", "stdio", "-qtest-log", "none"])
             .args(["-drive", &format!("file={disk},format=raw,snapshot=on,if={interface}")])
             .args(devices)

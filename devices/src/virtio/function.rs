@@ -123,6 +123,10 @@ impl VirtioFunction {
                     Refusal::NoRegister,
                 );
             }
+            What::None(Structure::Notify, inside, _) => {
+                let why = Refusal::NoRegister;
+                return self.refuse_load(host, Structure::Notify, inside, width, why);
+            }
             What::None(structure, inside, why) => {
                 return self.refuse_load(host, structure, inside, width, why);
             }

@@ -67,9 +67,12 @@ fn common(device: &VirtioDevice, inside: u64, width: u8, lenient: bool) -> Place
         CommonCfg::QueueNotifConfigData => device.offered().contains(Features::NOTIF_CONFIG_DATA),
         _ => true,
     };
+    let refuse = |why| none(Structure::Common, inside, why);
+    if CommonCfg::containing(inside).is_some_and(|register| !there(register)) {
+        return refuse(Refusal::NoRegister);
+    }
     match CommonCfg::decode(inside, width) {
-        Ok(register) if there(register) => exact(What::Common(register)),
-        Ok(_) => none(Structure::Common, inside, Refusal::NoRegister),
+        Ok(register) => exact(What::Common(register)),
         Err(Refusal::Width) => match CommonCfg::containing(inside) {
             // An 8-byte access to a 64-bit field matches its low half: it is carried out
             // as two halves and recorded as what it is, so that drivers in the field
@@ -77,30 +80,25 @@ fn common(device: &VirtioDevice, inside: u64, width: u8, lenient: bool) -> Place
             Some(register) if width == 8 && high_half(register).is_some() => {
                 exact(What::Common(register))
             }
-            Some(register) if lenient && there(register) => {
-                forgiven(What::Common(register), register.width(), width)
-            }
-            _ => none(Structure::Common, inside, Refusal::Width),
+            Some(register) if lenient => forgiven(What::Common(register), register.width(), width),
+            _ => refuse(Refusal::Width),
         },
-        Err(why) => none(Structure::Common, inside, why),
+        Err(why) => refuse(why),
     }
 }
 
 fn block(device: &VirtioDevice, inside: u64, width: u8, lenient: bool) -> Place {
     let refuse = |why| none(Structure::Block, inside, why);
-    let (register, exactly) = match BlockCfg::decode(inside, width) {
-        Ok(register) => (register, true),
-        Err(Refusal::Width) if lenient => match BlockCfg::containing(inside) {
-            Some(register) => (register, false),
-            None => return refuse(Refusal::Width),
-        },
-        Err(why) => return refuse(why),
-    };
-    match device.blk().config(register) {
-        Some(value) if exactly => exact(What::Block(register, value)),
-        Some(value) => forgiven(What::Block(register, value), register.width(), width),
-        // The field does not exist without its feature (5.2.4).
-        None => refuse(Refusal::NoRegister),
+    // A field does not exist without its feature (5.2.4).
+    let there = BlockCfg::containing(inside)
+        .and_then(|register| Some((register, device.blk().config(register)?)));
+    let Some((register, value)) = there else { return refuse(Refusal::NoRegister) };
+    match BlockCfg::decode(inside, width) {
+        Ok(register) => exact(What::Block(register, value)),
+        Err(Refusal::Width) if lenient => {
+            forgiven(What::Block(register, value), register.width(), width)
+        }
+        Err(why) => refuse(why),
     }
 }
 

@@ -236,3 +236,52 @@ pub const LEGACY_REGISTERS: &[Difference] = &[
 
 pub const LEGACY_REQUESTS: &[Difference] =
     &[row("get_id: data", Own, ID), row("*: used.len", Is(0), WRITTEN)];
+
+const WINDOW_TARGET: &str =
+    "VIRTIO 1.4, 4.1.4.9.2: the BAR of a structure, at a multiple of the length; else nothing";
+
+pub const WINDOW: &[Difference] = &[
+    row("* device_feature", Is(0x244), OFFERED),
+    row("* queue_notif_config_data", AllOnes, NO_FIELD),
+    row("* queue_reset", AllOnes, NO_FIELD),
+];
+
+pub const WINDOW_ASTRAY: &[Difference] =
+    &[row("bar *: status", Is(1), WINDOW_TARGET), row("bar * +*", Is(0x1122_3344), WINDOW_TARGET)];
+
+const DOUBLEWORDS: &str =
+    "PCI Express Base 3.0, 7.2.2: an access that leaves its doubleword is the host's to refuse";
+
+pub const ECAM: &[Difference] = &[
+    row("header +04:*", Own, WARM),
+    row("header +1[0123]:*", Own, WARM),
+    row("header +2[0123]:*", Own, WARM),
+    row("header +34:*", Is(0x40), LAYOUT),
+    row("header +3c:1", Is(10), WARM),
+    row("header +3c:[24]", Is(0x10a), WARM),
+    row("crossing *", AllOnes, DOUBLEWORDS),
+    row("header:8", AllOnes, DOUBLEWORDS),
+];
+
+const USED_WRITE: &str =
+    "VIRTIO 1.4, 2.8.3: a used descriptor says by WRITE that some of the buffer was written";
+
+pub const PACKED: &[Difference] =
+    &[row("*: used.flags", Is(0x8082), USED_WRITE), row("*: used.flags", Is(0x0002), USED_WRITE)];
+
+pub const BAD_PACKED: &[Difference] =
+    &[row("*: used.len", Is(0), WRITTEN), row("*: used.flags", Is(0x8082), USED_WRITE)];
+
+const UNALIGNED: &str = "QEMU cuts an access that is not aligned in two, ours takes the register";
+
+pub const LENIENT_WIDTHS: &[Difference] = &[
+    row("device_feature by *", Own, OFFERED),
+    row("num_queues by 4", Is(1), UNALIGNED),
+    row("config_generation by 4", Is(0), UNALIGNED),
+    row("queue_select by 4", Is(0), UNALIGNED),
+    row("queue_msix_vector by 4", Is(1), UNALIGNED),
+];
+
+pub const LENIENT_ORDER: &[Difference] = &[row("* driver_feature <- *", Is(0), VALID_BITS)];
+
+pub const LENIENT_DOORBELLS: &[Difference] = &[row("*: isr", Is(0), ISR_QUEUE)];

@@ -6,10 +6,14 @@
 mod ata;
 mod differences;
 mod driver;
+mod ecam;
 mod legacy;
+mod lenient;
+mod packed;
 mod pci;
 mod registers;
 mod requests;
+mod window;
 
 use std::io::Write;
 use std::path::Path;
@@ -135,4 +139,66 @@ fn legacy_registers_answer_the_same_in_every_state() {
 #[test]
 fn legacy_requests_are_carried_out_the_same() {
     play_legacy(legacy::requests, differences::LEGACY_REQUESTS);
+}
+
+#[test]
+fn the_window_reaches_the_same_registers() {
+    play(window::registers, differences::WINDOW);
+}
+
+#[test]
+fn a_window_astray_finds_the_same() {
+    play(window::astray, differences::WINDOW_ASTRAY);
+}
+
+#[test]
+fn the_enhanced_mechanism_answers_the_same() {
+    let ours = Loopback::new(Preset::Modern, MemoryDisk::counting(SECTORS));
+    play_on(&ours, Qtest::virtio_blk_on_q35, ecam::accesses, differences::ECAM);
+}
+
+/// Plays `script` on both devices with packed virtqueues and compares the answers.
+fn play_packed(script: impl Fn(&mut Player<'_>), table: &[Difference]) {
+    let properties = "disable-legacy=on,ioeventfd=off,packed=on";
+    let start = |disk: &Path| Qtest::virtio_blk(disk, properties);
+    let ours = Loopback::new(Preset::Packed, MemoryDisk::counting(SECTORS));
+    play_on(&ours, start, script, table);
+}
+
+#[test]
+fn packed_requests_are_carried_out_the_same() {
+    play_packed(packed::good, differences::PACKED);
+}
+
+#[test]
+fn bad_packed_requests_are_answered_the_same() {
+    play_packed(packed::bad, differences::BAD_PACKED);
+}
+
+/// Plays `script` on QEMU's device and our lenient one, and compares the answers.
+fn play_lenient(script: impl Fn(&mut Player<'_>), table: &[Difference]) -> Loopback {
+    let start = |disk: &Path| Qtest::virtio_blk(disk, "disable-legacy=on,ioeventfd=off");
+    let ours = lenient::device();
+    play_on(&ours, start, script, table);
+    ours
+}
+
+#[test]
+fn the_lenient_profile_answers_other_widths_as_qemu_does_and_records_them() {
+    let ours = play_lenient(lenient::widths, differences::LENIENT_WIDTHS);
+    lenient::check_widths_recorded(&ours);
+}
+
+#[test]
+fn the_lenient_profile_takes_doorbells_of_other_widths_as_qemu_does_and_records_them() {
+    let ours = play_lenient(lenient::doorbells, differences::LENIENT_DOORBELLS);
+    lenient::check_widths_recorded(&ours);
+}
+
+#[test]
+fn the_lenient_profile_takes_steps_in_any_order_as_qemu_does_and_records_it() {
+    let ours = play_lenient(lenient::order, differences::LENIENT_ORDER);
+    let broken = ["VIRTIO 1.4, 2.1.1", "VIRTIO 1.4, 3.1.1", "VIRTIO 1.4, 4.1.4.3.2"];
+    let clauses = lenient::broken_clauses(&ours);
+    assert!(broken.iter().all(|clause| clauses.contains(clause)), "{clauses:?}");
 }

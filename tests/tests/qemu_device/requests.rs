@@ -48,6 +48,18 @@ fn submit(player: &mut Player<'_>, name: &str, head: u16) {
     outcome(player, name, used);
 }
 
+/// A good read whose doorbell is rung by a store of `width` bytes.
+pub fn by_doorbell(player: &mut Player<'_>, name: &str, at: u64, width: u8, value: u64) {
+    again(player);
+    header(player, IN, 7);
+    descriptors(player, &framed(512, WRITE));
+    player.machine().write_ram(STATUS, &[0xee]);
+    player.machine().write_ram(AVAIL + 2, &1u16.to_le_bytes());
+    player.store(Space::Memory, at, width, value);
+    settle(player, 1);
+    outcome(player, name, 0);
+}
+
 fn status(player: &Player<'_>) -> u8 {
     let mut status = [0];
     player.machine().read_ram(STATUS, &mut status);

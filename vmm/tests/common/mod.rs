@@ -93,3 +93,32 @@ pub fn with_segments(segments: &[Segment]) -> Vec<u8> {
     }
     image
 }
+
+/// Stores `value`, `width` bytes wide, to memory: `mov [address], value`.
+pub fn store(address: u32, width: u8, value: u32) -> Vec<u8> {
+    let opcode: &[u8] = match width {
+        1 => &[0xC6, 0x05],
+        2 => &[0x66, 0xC7, 0x05],
+        _ => &[0xC7, 0x05],
+    };
+    let value = value.to_le_bytes();
+    [opcode, &address.to_le_bytes(), &value[..width.min(4).into()]].concat()
+}
+
+/// Leaves with `otherwise` unless the byte at `address` is `value`:
+/// `cmp byte [address], value; je over; mov al, otherwise; out 0xf4, al`.
+pub fn expect_byte(address: u32, value: u8, otherwise: u8) -> Vec<u8> {
+    [&[0x80, 0x3D], &address.to_le_bytes()[..], &[value, 0x74, 4], &exit(otherwise)].concat()
+}
+
+/// Stores a doubleword to a port: `mov edx, port; mov eax, value; out dx, eax`.
+pub fn port_store(port: u16, value: u32) -> Vec<u8> {
+    let port = u32::from(port).to_le_bytes();
+    [&[0xBA], &port[..], &[0xB8], &value.to_le_bytes(), &[0xEF]].concat()
+}
+
+/// Fills `count` doublewords from `address` on: `mov edi, …; mov ecx, …; mov eax, …; rep stosd`.
+pub fn fill(address: u32, count: u32, value: u32) -> Vec<u8> {
+    let [address, count, value] = [address, count, value].map(u32::to_le_bytes);
+    [&[0xBF], &address[..], &[0xB9], &count, &[0xB8], &value, &[0xF3, 0xAB]].concat()
+}
