@@ -17,6 +17,15 @@ pub trait BlockDevice {
     /// The number of whole blocks.
     fn blocks(&self) -> u64;
 
+    /// The number of bytes.
+    ///
+    /// Where it is no multiple of [`BLOCK_SIZE`], there is one more block behind the
+    /// whole ones: a read gives zeros for what is not there of it, and a write
+    /// leaves that out.
+    fn bytes(&self) -> u64 {
+        self.blocks().saturating_mul(BLOCK_SIZE as u64)
+    }
+
     /// Whether writes are refused.
     fn read_only(&self) -> bool;
 
@@ -44,6 +53,10 @@ impl<D: BlockDevice + ?Sized> BlockDevice for &mut D {
 
     fn blocks(&self) -> u64 {
         (**self).blocks()
+    }
+
+    fn bytes(&self) -> u64 {
+        (**self).bytes()
     }
 
     fn read_only(&self) -> bool {

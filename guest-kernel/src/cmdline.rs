@@ -1,8 +1,14 @@
 //! The command line: `scenario=NAME key=value ...`.
 
-use alloc::string::{String, ToString};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 
-use crate::scenario::{DEFAULT, NAMES};
+use crate::{
+    scenario::table::{self, DEFAULT, DEVICE_KEYS, SCENARIOS, Scenario},
+    virtio::transport::Signalling,
+};
 
 /// Why a command line is not one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,20 +17,18 @@ pub enum Error {
     #[error("`{0}` on the command line is not of the form key=value")]
     NotKeyValue(String),
     /// There is no such scenario.
-    #[error("unknown scenario `{name}`: known are {}", List(&NAMES))]
+    #[error("unknown scenario `{name}`: known are {}", known_scenarios())]
     UnknownScenario {
         /// What was asked for.
         name: String,
     },
     /// The scenario does not take the key.
-    #[error("unknown key `{key}` for scenario `{scenario}`: known are {}", List(known))]
+    #[error("unknown key `{key}` for scenario `{}`: known are {}", scenario.name, known_keys(scenario))]
     UnknownKey {
         /// The key.
         key: String,
         /// The scenario.
-        scenario: &'static str,
-        /// The keys that it takes.
-        known: &'static [&'static str],
+        scenario: &'static Scenario,
     },
     /// A key is there twice.
     #[error("key `{0}` is given twice")]
@@ -33,7 +37,7 @@ pub enum Error {
     #[error("`{key}={value}`: {expected} is expected")]
     Value {
         /// The key.
-        key: &'static str,
+        key: String,
         /// Its value.
         value: String,
         /// What it takes.
@@ -41,78 +45,125 @@ pub enum Error {
     },
 }
 
-/// Names, separated by commas.
-struct List<'a>(&'a [&'static str]);
+fn known_scenarios() -> String {
+    SCENARIOS.iter().map(|scenario| scenario.name).collect::<Vec<_>>().join(", ")
+}
 
-impl core::fmt::Display for List<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for (position, name) in self.0.iter().enumerate() {
-            if position > 0 {
-                f.write_str(", ")?;
-            }
-            f.write_str(name)?;
-        }
-        Ok(())
-    }
+fn known_keys(scenario: &Scenario) -> String {
+    keys(scenario).collect::<Vec<_>>().join(", ")
+}
+
+/// The keys that a scenario takes.
+fn keys(scenario: &Scenario) -> impl Iterator<Item = &'static str> + use<> {
+    let devices = if scenario.devices { &DEVICE_KEYS[..] } else { &[] };
+    ["scenario"].into_iter().chain(scenario.keys.iter().copied()).chain(devices.iter().copied())
 }
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandLine<'a> {
-    /// One of [`NAMES`].
+    /// One of [`SCENARIOS`].
     pub scenario: &'static str,
-    /// `path=`: the file to print, absolute.
+    /// `path=`: absolute.
     pub path: Option<&'a str>,
     /// `sector=`: decimal, or hexadecimal behind `0x`.
     pub sector: Option<u64>,
+    /// `count=`: how many requests.
+    pub count: Option<u32>,
+    /// `seed=`: of what is drawn at random.
+    pub seed: Option<u64>,
+    /// `config=ecam`: configuration space by memory and not by ports.
+    pub ecam: bool,
+    /// `transport=legacy`: the legacy interface even where there is a modern one.
+    pub legacy: bool,
+    /// `interrupts=intx` or `none`: not by MSI-X.
+    pub signalling: Signalling,
+    /// `features=`: the feature bits that may be accepted.
+    pub features: Option<u64>,
     /// `hang=hlt`: sleep with interrupts off instead of looping.
     pub halt: bool,
-}
-
-/// The keys that a scenario takes.
-fn keys(scenario: &str) -> &'static [&'static str] {
-    match scenario {
-        "boot" => &["scenario", "path"],
-        "read" | "write" => &["scenario", "sector"],
-        "hang" => &["scenario", "hang"],
-        _ => &["scenario"],
-    }
+    /// `kind=`: which fault.
+    pub kind: Option<&'a str>,
+    /// `program=`: what the user task does.
+    pub program: Option<&'a str>,
 }
 
 impl<'a> CommandLine<'a> {
+    fn new(scenario: &'static str) -> Self {
+        Self {
+            scenario,
+            path: None,
+            sector: None,
+            count: None,
+            seed: None,
+            ecam: false,
+            legacy: false,
+            signalling: Signalling::Best,
+            features: None,
+            halt: false,
+            kind: None,
+            program: None,
+        }
+    }
+
     /// Parses a command line; words are separated by white space.
     ///
     /// # Errors
     /// A word, key or value is not known, or there twice.
     pub fn parse(line: &'a str) -> Result<Self, Error> {
         let scenario = scenario(line)?;
-        let mut parsed = Self { scenario, path: None, sector: None, halt: false };
+        let mut parsed = Self::new(scenario.name);
+        let mut seen = Vec::new();
         for word in line.split_ascii_whitespace() {
             let (key, value) = split(word)?;
-            if !keys(scenario).contains(&key) {
-                return Err(Error::UnknownKey {
-                    key: key.to_string(),
-                    scenario,
-                    known: keys(scenario),
-                });
+            if !keys(scenario).any(|known| known == key) {
+                return Err(Error::UnknownKey { key: key.to_string(), scenario });
             }
-            let twice = match key {
-                "path" => parsed.path.replace(path(value)?).is_some(),
-                "sector" => parsed.sector.replace(sector(value)?).is_some(),
-                "hang" => core::mem::replace(&mut parsed.halt, hang(value)?),
-                // Looked at by `scenario`.
-                _ => false,
-            };
-            if twice {
+            if seen.contains(&key) {
                 return Err(Error::Twice(key.to_string()));
             }
+            seen.push(key);
+            parsed.set(key, value)?;
         }
         Ok(parsed)
+    }
+
+    fn set(&mut self, key: &str, value: &'a str) -> Result<(), Error> {
+        match key {
+            "path" if value.starts_with('/') => self.path = Some(value),
+            "path" => return Err(refused(key, value, "a path that begins with `/`")),
+            "sector" => self.sector = Some(number(key, value, "a sector number")?),
+            "count" => {
+                let count = number(key, value, "a count from 1 to 10000000")?;
+                let fits =
+                    u32::try_from(count).ok().filter(|count| (1..=10_000_000).contains(count));
+                let expected = "a count from 1 to 10000000";
+                self.count = Some(fits.ok_or_else(|| refused(key, value, expected))?);
+            }
+            "seed" => self.seed = Some(number(key, value, "a number")?),
+            "features" => self.features = Some(number(key, value, "a set of feature bits")?),
+            "config" => self.ecam = one_of(key, value, "`cam` or `ecam`", ["cam", "ecam"])? == 1,
+            "transport" => {
+                let names = ["modern", "legacy"];
+                self.legacy = one_of(key, value, "`modern` or `legacy`", names)? == 1;
+            }
+            "interrupts" => {
+                let names = ["msix", "intx", "none"];
+                let known = [Signalling::Best, Signalling::Line, Signalling::Polling];
+                self.signalling = known[one_of(key, value, "`msix`, `intx` or `none`", names)?];
+            }
+            "hang" => self.halt = one_of(key, value, "`hlt`", ["hlt"])? == 0,
+            "kind" => self.kind = Some(value),
+            "program" => self.program = Some(value),
+            // Looked at by `scenario`.
+            _ => {}
+        }
+        Ok(())
     }
 }
 
 /// The scenario comes first, wherever it is: the other keys depend on it.
-fn scenario(line: &str) -> Result<&'static str, Error> {
+fn scenario(line: &str) -> Result<&'static Scenario, Error> {
     let mut found = None;
     for word in line.split_ascii_whitespace() {
         let (key, value) = split(word)?;
@@ -121,47 +172,39 @@ fn scenario(line: &str) -> Result<&'static str, Error> {
         }
     }
     let name = found.unwrap_or(DEFAULT);
-    let known = NAMES.into_iter().find(|known| *known == name);
-    known.ok_or_else(|| Error::UnknownScenario { name: name.to_string() })
+    table::find(name).ok_or_else(|| Error::UnknownScenario { name: name.to_string() })
 }
 
 fn split(word: &str) -> Result<(&str, &str), Error> {
     word.split_once('=').ok_or_else(|| Error::NotKeyValue(word.to_string()))
 }
 
-fn path(value: &str) -> Result<&str, Error> {
-    if value.starts_with('/') {
-        return Ok(value);
-    }
-    Err(Error::Value {
-        key: "path",
-        value: value.to_string(),
-        expected: "a path that begins with `/`",
-    })
+fn refused(key: &str, value: &str, expected: &'static str) -> Error {
+    Error::Value { key: key.to_string(), value: value.to_string(), expected }
 }
 
-fn sector(value: &str) -> Result<u64, Error> {
+fn number(key: &str, value: &str, expected: &'static str) -> Result<u64, Error> {
     let parsed = match value.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => value.parse(),
     };
-    parsed.map_err(|_| Error::Value {
-        key: "sector",
-        value: value.to_string(),
-        expected: "a sector number",
-    })
+    parsed.map_err(|_| refused(key, value, expected))
 }
 
-fn hang(value: &str) -> Result<bool, Error> {
-    if value == "hlt" {
-        return Ok(true);
-    }
-    Err(Error::Value { key: "hang", value: value.to_string(), expected: "`hlt`" })
+/// Which of some names a value is.
+fn one_of<const N: usize>(
+    key: &str,
+    value: &str,
+    expected: &'static str,
+    names: [&str; N],
+) -> Result<usize, Error> {
+    names.iter().position(|name| *name == value).ok_or_else(|| refused(key, value, expected))
 }
 
 #[cfg(test)]
 mod tests {
     use super::CommandLine;
+    use crate::virtio::transport::Signalling;
 
     fn error(line: &str) -> String {
         CommandLine::parse(line).unwrap_err().to_string()
@@ -169,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_empty_line_is_the_default_scenario() {
-        let default = CommandLine { scenario: "boot", path: None, sector: None, halt: false };
+        let default = CommandLine::new("boot");
         assert_eq!(CommandLine::parse(""), Ok(default.clone()));
         assert_eq!(CommandLine::parse("  \t\n"), Ok(default.clone()));
         assert_eq!(CommandLine::parse("scenario=boot"), Ok(default));
@@ -182,19 +225,39 @@ mod tests {
         let parsed = CommandLine::parse("path=/a=b").unwrap();
         assert_eq!(parsed.path, Some("/a=b"));
         assert!(CommandLine::parse("scenario=hang hang=hlt").unwrap().halt);
+        assert_eq!(CommandLine::parse("scenario=fault kind=null").unwrap().kind, Some("null"));
+        let parsed = CommandLine::parse("scenario=user program=print path=/a").unwrap();
+        assert_eq!((parsed.program, parsed.path), (Some("print"), Some("/a")));
+    }
+
+    #[test]
+    fn how_devices_are_driven_can_be_chosen() {
+        let parsed =
+            CommandLine::parse("interrupts=intx transport=legacy config=ecam features=0x244");
+        let expected = CommandLine {
+            signalling: Signalling::Line,
+            legacy: true,
+            ecam: true,
+            features: Some(0x244),
+            ..CommandLine::new("boot")
+        };
+        assert_eq!(parsed, Ok(expected));
+        let parsed = CommandLine::parse("scenario=soak count=5 seed=0x7 interrupts=none").unwrap();
+        assert_eq!((parsed.count, parsed.seed), (Some(5), Some(7)));
+        assert_eq!(parsed.signalling, Signalling::Polling);
     }
 
     #[test]
     fn what_is_not_known_is_refused_with_what_is() {
-        let names = "boot, pci, init, read, write, panic, hang, fault, triple";
+        let names = "boot, pci, init, read, write, info, batch, bytes, discard, tasks, soak, devices, ata, ls, fsck, servers, panic, hang, fault, triple, interrupts, user";
         assert_eq!(error("scenario=sing"), format!("unknown scenario `sing`: known are {names}"));
         assert_eq!(
             error("console=ttyS0"),
-            "unknown key `console` for scenario `boot`: known are scenario, path"
+            "unknown key `console` for scenario `boot`: known are scenario, path, config, transport, interrupts, features"
         );
         assert_eq!(
-            error("scenario=pci sector=1"),
-            "unknown key `sector` for scenario `pci`: known are scenario"
+            error("scenario=panic sector=1"),
+            "unknown key `sector` for scenario `panic`: known are scenario"
         );
         assert_eq!(error("quiet"), "`quiet` on the command line is not of the form key=value");
     }
@@ -207,6 +270,17 @@ mod tests {
         }
         assert_eq!(error("path=motd"), "`path=motd`: a path that begins with `/` is expected");
         assert_eq!(error("scenario=hang hang=no"), "`hang=no`: `hlt` is expected");
+        assert_eq!(
+            error("interrupts=msi"),
+            "`interrupts=msi`: `msix`, `intx` or `none` is expected"
+        );
+        assert_eq!(error("transport=old"), "`transport=old`: `modern` or `legacy` is expected");
+        assert_eq!(error("config=mmio"), "`config=mmio`: `cam` or `ecam` is expected");
+        for count in ["0", "10000001", "x"] {
+            let line = format!("scenario=soak count={count}");
+            let message = format!("`count={count}`: a count from 1 to 10000000 is expected");
+            assert_eq!(error(&line), message);
+        }
     }
 
     #[test]

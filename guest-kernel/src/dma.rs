@@ -88,6 +88,8 @@ impl<H: Hal> DmaBuffer<H> {
     /// # Panics
     /// It lies outside the buffer or is not aligned: a mistake of the driver.
     pub fn load<T: Field>(&self, offset: usize) -> T {
+        #[cfg(test)]
+        self.note::<T>(false, offset);
         // SAFETY: `field` answers with an aligned place inside memory that this buffer owns,
         // and every bit pattern is an integer.
         unsafe { self.field::<T>(offset).read_volatile() }
@@ -100,6 +102,14 @@ impl<H: Hal> DmaBuffer<H> {
     pub fn store<T: Field>(&mut self, offset: usize, value: T) {
         // SAFETY: `field` answers with an aligned place inside memory that this buffer owns.
         unsafe { self.field::<T>(offset).write_volatile(value) }
+        #[cfg(test)]
+        self.note::<T>(true, offset);
+    }
+
+    #[cfg(test)]
+    fn note<T>(&self, store: bool, offset: usize) {
+        let address = self.memory.address + offset as u64;
+        self.hal.dma_access(crate::hal::DmaAccess { store, address, width: size_of::<T>() });
     }
 
     /// Copies data in, before the device is told of it.

@@ -7,6 +7,8 @@
 
 use core::{fmt, ptr::NonNull, time::Duration};
 
+use crate::pci::ConfigAccess;
+
 /// An unsigned integer that a device register can be as wide as.
 ///
 /// There is no 64-bit word: VIRTIO 1.4, 4.1.3.1 has the driver access a 64-bit
@@ -80,6 +82,18 @@ pub struct Vector {
     pub interrupt: Interrupt,
 }
 
+/// An access to DMA memory.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DmaAccess {
+    /// Whether it is a store.
+    pub store: bool,
+    /// Its physical address.
+    pub address: u64,
+    /// Its bytes.
+    pub width: usize,
+}
+
 /// Why a machine service was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HalError {
@@ -95,7 +109,7 @@ pub enum HalError {
 }
 
 /// The machine, as a driver sees it. Cheap to clone: every driver holds one.
-pub trait Hal: Clone {
+pub trait Hal: Clone + 'static {
     /// Loads from an I/O port.
     fn port_load<T: Word>(&self, port: u16) -> T;
 
@@ -169,6 +183,15 @@ pub trait Hal: Clone {
 
     /// Lets a little time pass, in a loop that looks at memory or a register.
     fn pause(&self);
+
+    /// A DMA buffer is about to load, or has just stored: a test plays the device here.
+    #[cfg(test)]
+    fn dma_access(&self, _access: DmaAccess) {}
+
+    /// Configuration space by memory, where the firmware tells of it (the MCFG table).
+    fn ecam(&self) -> Option<ConfigAccess> {
+        None
+    }
 
     /// Prints one line on the console.
     fn log(&self, line: fmt::Arguments<'_>);

@@ -12,26 +12,37 @@
 
 extern crate alloc;
 
+pub mod acpi;
+pub mod ata;
 pub mod block;
 #[allow(unsafe_code)]
 pub mod bytes;
 pub mod cmdline;
 pub mod crc32;
+pub mod disk;
 #[allow(unsafe_code)]
 pub mod dma;
+pub mod dma_map;
 pub mod eclipsefs;
 pub mod frames;
 #[allow(unsafe_code)]
 pub mod hal;
+pub mod ipc;
 #[allow(unsafe_code)]
 pub mod memory;
 pub mod memory_map;
+pub mod partition;
 pub mod pci;
+pub mod ramdisk;
 pub mod ranges;
 pub mod register;
 pub mod scenario;
+pub mod server;
 pub mod start_info;
+pub mod syscall;
+pub mod task;
 pub mod virtio;
+pub mod wait;
 
 #[cfg(test)]
 #[allow(unsafe_code, missing_docs)]

@@ -45,6 +45,11 @@ pub struct Ram {
 }
 
 impl Ram {
+    /// None.
+    pub const fn new() -> Self {
+        Self { ranges: RangeSet::new() }
+    }
+
     /// The addresses that some entry calls RAM and none calls anything else.
     ///
     /// # Errors

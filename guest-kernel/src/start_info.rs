@@ -43,6 +43,8 @@ pub enum Error {
 pub struct StartInfo {
     /// The machine's RAM.
     pub ram: Ram,
+    /// Physical address of the ACPI root pointer; 0 where the loader gave none.
+    pub acpi_root: u64,
     command_line: [u8; MAX_COMMAND_LINE],
     length: usize,
 }
@@ -76,7 +78,8 @@ impl StartInfo {
         let table = bytes(u64_at(info, 40), u64::from(entries) * ENTRY_BYTES as u64)?;
         let (table, _) = table.as_chunks();
         let ram = Ram::from_entries(table.iter().map(Entry::from_bytes)).map_err(|_| too_many)?;
-        let mut this = Self { ram, command_line: [0; MAX_COMMAND_LINE], length: 0 };
+        let acpi_root = u64_at(info, 32);
+        let mut this = Self { ram, acpi_root, command_line: [0; MAX_COMMAND_LINE], length: 0 };
         this.copy_command_line(u64_at(info, 24), |at| bytes(at, 1))?;
         Ok(this)
     }
@@ -137,6 +140,7 @@ mod tests {
         store(&mut memory, INFO, &MAGIC.to_le_bytes());
         store(&mut memory, INFO + 4, &1_u32.to_le_bytes());
         store(&mut memory, INFO + 24, &LINE.to_le_bytes());
+        store(&mut memory, INFO + 32, &0xE_0000_u64.to_le_bytes());
         store(&mut memory, INFO + 40, &MAP.to_le_bytes());
         store(&mut memory, INFO + 48, &1_u32.to_le_bytes());
         store(&mut memory, MAP + 8, &(64_u64 << 20).to_le_bytes());
@@ -161,10 +165,10 @@ mod tests {
     }
 
     #[test]
-    fn a_start_info_gives_ram_and_the_command_line() {
+    fn a_start_info_gives_ram_the_acpi_root_and_the_command_line() {
         let info = copy(&memory(b"scenario=pci\0rest")).unwrap();
         assert_eq!(info.command_line(), Ok("scenario=pci"));
-        assert_eq!(info.ram.total(), 64 << 20);
+        assert_eq!((info.ram.total(), info.acpi_root), (64 << 20, 0xE_0000));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 pub mod ata;
 pub mod bare;
+mod dma;
 pub mod expected;
 pub mod fuzz;
 #[cfg(feature = "kvm")]
@@ -18,6 +19,7 @@ pub mod kvm;
 mod loopback;
 pub mod parallel;
 pub mod qtest;
+mod qtest_machine;
 pub mod request;
 pub mod rings;
 pub mod slice;
@@ -25,3 +27,4 @@ pub mod substrate;
 
 pub use bare::Bare;
 pub use loopback::Loopback;
+pub use qtest_machine::QtestMachine;

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use eclipse_devices::disk::Disk;
 use eclipse_devices::fault::{Fault, Watch};
+use eclipse_devices::pci::ECAM;
 use eclipse_devices::virtio::BlkConfig;
 use eclipse_devices::{
     Completion, Host, Platform, PlatformConfig, Preset, Ram, Space, Stop, Wires,
 };
 use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
+use eclipse_kernel::pci::ConfigAccess;
 use eclipse_trace::{Bdf, Entry, Recorder, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
@@ -375,6 +377,11 @@ impl Hal for Loopback {
     fn pause(&self) {
         self.machine.borrow_mut().clock += Duration::from_micros(1);
         self.halt();
+    }
+
+    fn ecam(&self) -> Option<ConfigAccess> {
+        let (base, last_bus) = (ECAM.start, 255);
+        Some(ConfigAccess::Ecam { base, first_bus: 0, last_bus })
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

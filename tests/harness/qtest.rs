@@ -62,7 +62,21 @@ impl Qtest {
         Self::start("pc", disk, "ide", &[])
     }
 
-    fn start(machine: &str, disk: &Path, interface: &str, devices: &[&str]) -> Self {
+    /// A machine of type `machine`, whose RAM is the file `ram`, with `disk` as drive `disk`
+    /// for the devices that `options` add.
+    ///
+    /// # Panics
+    /// As [`Self::virtio_blk`].
+    pub fn with_memory(machine: &str, ram: &Path, disk: &Path, options: &[&str]) -> Self {
+        let size = std::fs::metadata(ram).expect("the RAM is there").len();
+        let ram = ram.to_str().expect("a path in UTF-8").replace(',', ",,");
+        let ram = format!("memory-backend-file,id=ram,size={size},mem-path={ram},share=on");
+        let machine = format!("{machine},memory-backend=ram");
+        let ram = ["-object", &ram, "-m", &format!("size={size}B")];
+        Self::start(&machine, disk, "none,id=disk", &[&ram[..], options].concat())
+    }
+
+    fn start(machine: &str, disk: &Path, interface: &str, options: &[&str]) -> Self {
         let (ours, its) = UnixStream::pair().expect("the host gives a socket pair");
         ours.set_read_timeout(Some(Self::ANSWER)).expect("the time is not zero");
         let end = || Stdio::from(OwnedFd::from(its.try_clone().expect("the socket is open")));
@@ -71,7 +85,7 @@ impl Qtest {
             .args(["-S", "-M", machine, "-m", "128", "-nodefaults", "-display", "none"])
             .args(["-qtest", "stdio", "-qtest-log", "none"])
             .args(["-drive", &format!("file={disk},format=raw,snapshot=on,if={interface}")])
-            .args(devices)
+            .args(options)
             .stdin(end())
             .stdout(end())
             .stderr(Stdio::piped())

@@ -52,6 +52,10 @@ fn the_boot_log_is_as_eclipse_prints_it() {
         [BOOT] Eclipse kernel 0.1.0
         [MEM] 64 MiB of RAM, paging on, kernel in the higher half
         [INT] Exceptions and interrupts on their own stacks, local APIC on
+        [INT] I/O APIC with 24 inputs
+        [IPC] Cooperative tasks, message queues of 16
+        [SYS] System calls from ring 3: read, write, open, close, exit
+        [SRV] Servers registered: block, file
         [PCI] Initializing PCI subsystem...
         [PCI] Found 5 PCI device(s)
         [PCI]   Bus 0 Device 0 Func 0: Vendor=0x8086 Device=0x1237 Class=0x06 Type=Host Bridge
@@ -99,10 +103,10 @@ fn end(run: &Run) -> (Outcome, String) {
 fn an_unknown_scenario_or_key_is_a_failure_that_lists_the_known_ones() {
     let (outcome, line) = end(&kvm::boot("scenario=dance"));
     assert_eq!(outcome, Outcome::Failure(0x11));
-    expect!["[ERROR] unknown scenario `dance`: known are boot, pci, init, read, write, panic, hang, fault, triple"].assert_eq(&line);
+    expect!["[ERROR] unknown scenario `dance`: known are boot, pci, init, read, write, info, batch, bytes, discard, tasks, soak, devices, ata, ls, fsck, servers, panic, hang, fault, triple, interrupts, user"].assert_eq(&line);
     let (outcome, line) = end(&kvm::boot("scenario=read sektor=3"));
     assert_eq!(outcome, Outcome::Failure(0x11));
-    expect!["[ERROR] unknown key `sektor` for scenario `read`: known are scenario, sector"]
+    expect!["[ERROR] unknown key `sektor` for scenario `read`: known are scenario, sector, config, transport, interrupts, features"]
         .assert_eq(&line);
 }
 

@@ -21,7 +21,7 @@ const CODE32: &str = "pvh_start";
 
 /// Extensions that the image may use: those of every x86-64 processor that touch general
 /// registers only. Floating point, MMX, SSE and AVX are each a feature of their own.
-const ALLOWED: [CpuidFeature; 11] = [
+const ALLOWED: [CpuidFeature; 13] = [
     CpuidFeature::INTEL8086,
     CpuidFeature::INTEL186,
     CpuidFeature::INTEL286,
@@ -30,6 +30,8 @@ const ALLOWED: [CpuidFeature; 11] = [
     CpuidFeature::X64,
     CpuidFeature::CPUID,
     CpuidFeature::MSR,
+    CpuidFeature::SYSCALL,
+    CpuidFeature::TSC,
     CpuidFeature::CMOV,
     CpuidFeature::MULTIBYTENOP,
     CpuidFeature::PAUSE,

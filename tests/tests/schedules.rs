@@ -4,6 +4,7 @@
 use eclipse_devices::disk::{MemoryDisk, default_image};
 use eclipse_devices::{Completion, Preset};
 use eclipse_kernel::pci::Pci;
+use eclipse_kernel::virtio::blk::Options;
 use eclipse_kernel::{scenario, virtio};
 use eclipse_tests::bare::{NEXT, WRITE};
 use eclipse_tests::{Bare, Loopback};
@@ -289,7 +290,7 @@ fn the_driver_finds_each_request_by_its_id_whatever_the_order() {
     for completion in SCHEDULES {
         let machine = Loopback::new(Preset::Modern, MemoryDisk::counting(64));
         machine.complete_by(completion.parse().expect("it is a schedule"));
-        let mut disk = virtio::init(&Pci::init(&machine)).expect("it starts");
+        let mut disk = virtio::init(&Pci::init(&machine), Options::default()).expect("it starts");
         let tokens: Vec<_> =
             (0..5).map(|sector| disk.submit_read(sector, 512).expect("there is room")).collect();
         for (sector, token) in (0u64..).zip(tokens) {

@@ -2,7 +2,11 @@
 
 use std::{io, path::PathBuf};
 
-use eclipse_devices::{ConfigError, disk::OpenError, fault::Impossible};
+use eclipse_devices::{
+    ConfigError,
+    disk::{OpenError, eclipsefs},
+    fault::Impossible,
+};
 use eclipse_trace::jsonl;
 
 use crate::{boot::elf, memory::SizeError};
@@ -98,6 +102,68 @@ pub enum Error {
         path: PathBuf,
         /// What it is, with an article.
         is: &'static str,
+    },
+    /// A file that stands in the way.
+    #[error("{}: exists; --force replaces it", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The image would be in the tree that it is to hold.
+    #[error(
+        "{}: would be part of the tree; write it to a place outside of {}",
+        path.display(), directory.display()
+    )]
+    Inside {
+        /// The image.
+        path: PathBuf,
+        /// The root of the tree.
+        directory: PathBuf,
+    },
+    /// A node that an image has no place for.
+    #[error(
+        "{}: is no directory, file or symbolic link; take it out of the tree",
+        path.display()
+    )]
+    Special {
+        /// The node.
+        path: PathBuf,
+    },
+    /// A name or the target of a symbolic link is not UTF-8.
+    #[error("{}: its name or its target is not UTF-8; rename it", path.display())]
+    NotText {
+        /// The node.
+        path: PathBuf,
+    },
+    /// A node that an image cannot hold.
+    #[error("{}: cannot be in an image", path.display())]
+    Tree {
+        /// The node.
+        path: PathBuf,
+        /// Why.
+        source: eclipsefs::Error,
+    },
+    /// A file did not stay as it was.
+    #[error("{}: changed while it was read; try again when it is at rest", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The tree does not fit.
+    #[error("the tree takes {needed} bytes; --size gives it {size}")]
+    ImageSize {
+        /// Bytes that the image may have.
+        size: u64,
+        /// Bytes that it would have.
+        needed: u64,
+    },
+    /// What is on a disk image cannot be checked.
+    #[error("{}: cannot be checked", path.display())]
+    FileSystem {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: eclipse_kernel::eclipsefs::Error<io::Error>,
     },
     /// The kernel is not one that can be booted.
     #[error("{name}: cannot be booted")]

@@ -39,9 +39,8 @@ const RULER_LINE: usize = 32;
 /// It holds a few small files, one that is longer than a block, an empty directory and a symbolic
 /// link, all within the limits of the public kernel's own reader. The second half is free.
 pub fn default_image() -> Vec<u8> {
-    let mut image = tree()
-        .and_then(|root| root.to_image())
-        .expect("the default tree keeps the rules of EclipseFS");
+    let tree = tree().expect("the default tree keeps the rules of EclipseFS");
+    let mut image = tree.to_image().expect("the default tree is small, and all in memory");
     assert!(image.len() <= SIZE / 2, "the default tree outgrew its image");
     image.resize(SIZE, 0);
     image

@@ -15,6 +15,8 @@ mod image;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 /// Longest name of a directory entry in bytes.
 pub const MAX_NAME: usize = 255;
@@ -30,8 +32,19 @@ pub struct Directory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Node {
     Directory(Directory),
-    File(Vec<u8>),
+    File(Contents),
     Symlink(String),
+}
+
+/// What is in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Contents {
+    Bytes(Vec<u8>),
+    /// So many bytes of a file of the host.
+    Host {
+        path: PathBuf,
+        len: u64,
+    },
 }
 
 impl Directory {
@@ -47,7 +60,18 @@ impl Directory {
 
     /// Adds a file.
     pub fn file(self, name: &str, contents: impl Into<Vec<u8>>) -> Result<Directory, Error> {
-        self.with(name, Node::File(contents.into()))
+        self.with(name, Node::File(Contents::Bytes(contents.into())))
+    }
+
+    /// Adds a file whose `len` bytes are read from the host's file at `path` when the image is
+    /// written.
+    pub fn host_file(
+        self,
+        name: &str,
+        path: impl Into<PathBuf>,
+        len: u64,
+    ) -> Result<Directory, Error> {
+        self.with(name, Node::File(Contents::Host { path: path.into(), len }))
     }
 
     /// Adds a symbolic link to `target`, a path that need not lead anywhere.
@@ -61,8 +85,22 @@ impl Directory {
     /// The image of the filesystem whose root this directory is.
     ///
     /// It is as long as its contents ask for: 4096 bytes or more, not padded to a block.
-    pub fn to_image(&self) -> Result<Vec<u8>, Error> {
-        image::write(self)
+    pub fn to_image(&self) -> Result<Vec<u8>, WriteError> {
+        let mut image = Vec::new();
+        self.write_image(&mut image)?;
+        Ok(image)
+    }
+
+    /// Writes the image of the filesystem whose root this directory is, and says its bytes.
+    ///
+    /// Files of the host are read one after another, and never whole into memory.
+    pub fn write_image(&self, out: &mut impl Write) -> Result<u64, WriteError> {
+        image::write(self, out)
+    }
+
+    /// The bytes of the image.
+    pub fn image_len(&self) -> Result<u64, Error> {
+        image::len(self)
     }
 
     fn with(mut self, name: &str, node: Node) -> Result<Directory, Error> {
@@ -100,6 +138,31 @@ pub enum Error {
     /// A record, or all of them, are longer than the 32 bits of their length or offset.
     #[error("the tree is too large: EclipseFS 2.0 holds less than 4 GiB")]
     TooLarge,
+}
+
+/// Why an image was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The tree has none.
+    #[error(transparent)]
+    Tree(#[from] Error),
+    /// A file of the host cannot be read.
+    #[error("{}: cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+    /// A file of the host is not as long as it was.
+    #[error("{}: changed while it was read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The image cannot be written.
+    #[error("cannot be written")]
+    Write(#[source] io::Error),
 }
 
 #[cfg(test)]

@@ -1,33 +1,31 @@
-//! What can be wrong with a file system, or with what is asked of it.
+//! Why a file system does not do what is asked of it.
 
 use alloc::string::String;
 
-use super::Kind;
+use super::{Finding, Kind};
 
-/// Why a file cannot be read. `E` is the block device's error.
+/// Why a file cannot be found, read or written. `E` is the block device's error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error<E: core::error::Error + 'static> {
     /// The device failed.
-    #[error("block {block} cannot be read: {source}")]
+    #[error("block {block} cannot be {done}: {source}")]
     Device {
         /// Which block.
         block: u64,
+        /// `read`, `written` or `flushed`.
+        done: &'static str,
         /// Why.
         source: E,
     },
-    /// Something is said to be where the device is not.
-    #[error("{len} bytes at {offset:#x} are not on a device of {device} bytes")]
-    Outside {
-        /// Where it begins.
-        offset: u64,
-        /// Its bytes.
-        len: u64,
-        /// The bytes of the device.
-        device: u64,
-    },
-    /// The magic is not there.
+    /// There is no room for a header.
+    #[error("a device of {0} bytes is too small for EclipseFS, whose header has 4096")]
+    TooSmall(u64),
+    /// The magic is not there, nor is a partition that has it.
     #[error("the device does not begin with the EclipseFS signature")]
     NotEclipseFs,
+    /// The magic is in none of the partitions.
+    #[error("none of the {0} partitions begins with the EclipseFS signature")]
+    NoPartition(usize),
     /// Another version than 2.0.
     #[error("EclipseFS version {major}.{minor} is not supported, 2.0 is")]
     Version {
@@ -36,113 +34,18 @@ pub enum Error<E: core::error::Error + 'static> {
         /// The minor version.
         minor: u16,
     },
-    /// The header is damaged.
-    #[error("the header's checksum is {stored:#010x}, its bytes give {computed:#010x}")]
-    HeaderChecksum {
-        /// What the header says.
-        stored: u32,
-        /// What is right.
-        computed: u32,
-    },
-    /// The number of inodes cannot be.
-    #[error("{0} inodes cannot be")]
-    Inodes(u32),
     /// The body was written by `mkfs.eclipsefs`, and not populated since.
     #[error(
         "the inode table has 16 bytes an inode: mkfs.eclipsefs wrote it, and its body can only be \
          read after populate-eclipsefs"
     )]
     Unpopulated,
-    /// The inode table has not 8 bytes an inode.
-    #[error("the inode table of {inodes} inodes has {size} bytes, not 8 each")]
-    TableSize {
-        /// How many inodes.
-        inodes: u32,
-        /// Bytes of the table.
-        size: u64,
-    },
-    /// The inode table is not behind the header, or not on the device.
-    #[error("the inode table of {size} bytes cannot be at {offset:#x}")]
-    TableOffset {
-        /// Where it is said to be.
-        offset: u64,
-        /// Bytes of the table.
-        size: u64,
-    },
-    /// There is no such inode.
-    #[error("inode {inode} is named by {by}, there are {inodes}")]
-    NoInode {
-        /// The inode.
-        inode: u32,
-        /// The inode of the directory that names it.
-        by: u32,
-        /// How many inodes there are.
-        inodes: u32,
-    },
-    /// A table entry or a record is another inode's.
-    #[error("the {place} of inode {inode} says that it is inode {found}'s")]
-    ForeignInode {
-        /// `inode table entry` or `record`.
-        place: &'static str,
-        /// Whose it should be.
-        inode: u32,
-        /// Whose it says it is.
-        found: u32,
-    },
-    /// A record is shorter than its header, or leaves the device.
-    #[error("the record of inode {inode} at {offset:#x} cannot have {size} bytes")]
-    Record {
-        /// Whose record.
-        inode: u32,
-        /// Where it is.
-        offset: u64,
-        /// Bytes, as it says.
-        size: u32,
-    },
-    /// A field leaves its record.
-    #[error("a field of inode {inode} at {offset:#x} ends behind its record")]
-    FieldOverrun {
-        /// Whose field.
-        inode: u32,
-        /// Where the field begins.
-        offset: u64,
-    },
-    /// A record has no end of fields.
-    #[error("inode {inode} has more than {limit} fields")]
-    Fields {
-        /// Whose record.
-        inode: u32,
-        /// The limit.
-        limit: u32,
-    },
-    /// A field has not its length.
-    #[error("field {tag:#06x} of inode {inode} has {len} bytes")]
-    FieldLength {
-        /// Whose field.
-        inode: u32,
-        /// Which field.
-        tag: u16,
-        /// Its bytes.
-        len: u32,
-    },
-    /// The node type is none.
-    #[error("inode {inode} is of type {kind}, which is none")]
-    NodeType {
-        /// Which inode.
-        inode: u32,
-        /// Its type.
-        kind: u8,
-    },
-    /// A file's size is not that of its content.
-    #[error("inode {inode} says {size} bytes and has {content}")]
-    Size {
-        /// Which inode.
-        inode: u32,
-        /// What its size field says.
-        size: u64,
-        /// The bytes of its content field.
-        content: u32,
-    },
+    /// Something on the device is damaged.
+    #[error("{0}")]
+    Damaged(#[source] Finding),
+    /// Memory is short.
+    #[error("no memory for {0} bytes")]
+    Memory(u64),
     /// More than this reader takes at once.
     #[error("inode {inode} has {len} bytes, more than the {limit} that are read at once")]
     TooLarge {
@@ -153,37 +56,48 @@ pub enum Error<E: core::error::Error + 'static> {
         /// The limit.
         limit: u32,
     },
-    /// Memory is short.
-    #[error("no memory for the {0} bytes of a file")]
-    Memory(u32),
-    /// A directory entry leaves its directory.
-    #[error("an entry of directory {inode} at {offset:#x} ends behind the directory")]
-    EntryOverrun {
-        /// The directory.
+    /// There is no such inode.
+    #[error("there is no inode {inode}, there are {inodes}")]
+    NoInode {
+        /// The inode.
         inode: u32,
-        /// Where the entry begins.
-        offset: u64,
-    },
-    /// A name has no bytes, or more than 255.
-    #[error("an entry of directory {inode} at {offset:#x} has a name of {len} bytes")]
-    NameLength {
-        /// The directory.
-        inode: u32,
-        /// Where the entry begins.
-        offset: u64,
-        /// Bytes of the name.
-        len: u32,
+        /// How many inodes there are.
+        inodes: u32,
     },
     /// The path does not begin with `/`.
     #[error("path `{0}` does not begin with `/`")]
     NotAbsolute(String),
-    /// The path has too many names.
-    #[error("path `{path}` has more than {limit} names")]
-    TooDeep {
+    /// The path has too many bytes, as it was given or with a symbolic link in it.
+    #[error("a path of {len} bytes is longer than {limit}")]
+    PathTooLong {
+        /// Its bytes.
+        len: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A name of the path has too many bytes.
+    #[error("a name of {len} bytes is longer than {limit}")]
+    NameTooLong {
+        /// Its bytes.
+        len: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Symbolic links lead to symbolic links without end.
+    #[error("path `{path}` leads through more than {limit} symbolic links")]
+    SymlinkLoop {
         /// The path.
         path: String,
         /// The limit.
-        limit: usize,
+        limit: u32,
+    },
+    /// A symbolic link on the way leads to what is not there.
+    #[error("path `{path}` leads through a symbolic link to `{target}`, which does not exist")]
+    Dangling {
+        /// The path.
+        path: String,
+        /// Where the link leads.
+        target: String,
     },
     /// A name is not in its directory.
     #[error("`{name}` of path `{path}` does not exist")]
@@ -203,12 +117,38 @@ pub enum Error<E: core::error::Error + 'static> {
         /// What it is.
         kind: Kind,
     },
-    /// What should be read is no file.
-    #[error("inode {inode} is a {kind}, not a file")]
-    NotAFile {
+    /// The node is of another kind than what is asked of it.
+    #[error("inode {inode} is a {kind}, not a {wanted}")]
+    Kind {
         /// Which inode.
         inode: u32,
         /// What it is.
         kind: Kind,
+        /// What it should be.
+        wanted: Kind,
     },
+    /// The disk cannot be written.
+    #[error("inode {0} cannot be written: the disk is read-only")]
+    ReadOnly(u32),
+    /// A file is written in its place: it does not grow.
+    #[error("{len} bytes at {offset} are not in inode {inode}, which has {size}")]
+    BeyondEnd {
+        /// Which inode.
+        inode: u32,
+        /// Where the write begins.
+        offset: u64,
+        /// Its bytes.
+        len: usize,
+        /// The bytes of the file.
+        size: u64,
+    },
+    /// A write would make the header's checksum of the data wrong.
+    #[error("the file system has a checksum of its data, so that none can be written in place")]
+    DataChecksum,
+}
+
+impl<E: core::error::Error + 'static> From<Finding> for Error<E> {
+    fn from(finding: Finding) -> Self {
+        Self::Damaged(finding)
+    }
 }

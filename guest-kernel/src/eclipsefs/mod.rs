@@ -1,50 +1,81 @@
-//! EclipseFS 2.0, read-only: a header, a table of inodes, and one record for each.
+//! EclipseFS 2.0: a header, a table of inodes, and one record for each.
 //!
 //! Nothing on the disk is believed: every offset and length is checked against the
 //! device or against what holds it, every loop is bounded, and each kind of damage
-//! has its error. A record lies anywhere, so its header may begin in one block and
-//! end in the next.
+//! has its name. A record lies anywhere, so its header may begin in one block and
+//! end in the next. Files are written in their place; the tree does not change.
+//!
+//! The file system begins where the device does, or where one of its partitions does.
+//! All offsets are from there.
 
 mod cache;
+mod damage;
+mod directory;
 mod error;
+mod file;
+pub mod fsck;
+pub mod image;
 mod node;
+mod path;
 mod superblock;
+mod write;
 
-use alloc::{string::ToString, vec::Vec};
-
+pub use damage::{Damage, Finding};
+pub use directory::{Cursor, DirectoryEntry};
 pub use error::Error;
+pub use fsck::{Report, fsck};
 pub use node::{Kind, Node};
 pub use superblock::Superblock;
 
-use self::{cache::Cache, node::pair, superblock::Geometry};
-use crate::block::BlockDevice;
+use self::{cache::Cache, superblock::Geometry};
+use crate::{
+    block::BlockDevice,
+    partition::{self, Partition},
+};
 
 /// The root directory's inode.
 const ROOT: u32 = 1;
-/// The most bytes of a file or directory that are read.
-const LIMIT: u32 = 1 << 20;
-/// The most bytes of a name.
-const NAME: u32 = 255;
-/// Bytes in front of a name in a directory: length and inode.
-const ENTRY_HEADER: u64 = 8;
-/// The most names of a path.
-const DEPTH: usize = 64;
 
-/// A device that begins with the signature of EclipseFS.
+/// A device that has the signature of EclipseFS.
 pub struct Volume<D> {
     cache: Cache<D>,
     superblock: Superblock,
+    partition: Option<Partition>,
 }
 
 impl<D: BlockDevice> Volume<D> {
-    /// Reads the header and looks for the signature.
+    /// Reads the header and looks for the signature: where the device begins, and where it has
+    /// none but a partition table, where each partition begins.
     ///
     /// # Errors
-    /// [`Error::NotEclipseFs`], or the device cannot be read.
+    /// [`Error::NotEclipseFs`] or [`Error::NoPartition`], or the device cannot be read.
     pub fn open(device: D) -> Result<Self, Error<D::Error>> {
         let mut cache = Cache::new(device);
-        let superblock = Superblock::read(&mut cache)?;
-        Ok(Self { cache, superblock })
+        match Superblock::read(&mut cache) {
+            Err(Error::NotEclipseFs) => Self::open_partition(cache),
+            Err(error) => Err(error),
+            Ok(superblock) => Ok(Self { cache, superblock, partition: None }),
+        }
+    }
+
+    /// Takes the first partition that has the signature.
+    fn open_partition(mut cache: Cache<D>) -> Result<Self, Error<D::Error>> {
+        let device = cache.bytes();
+        let partitions = partition::table(device, |offset, into| cache.fill(offset, into))?;
+        for partition in &partitions {
+            cache.narrow(partition.start, partition.bytes);
+            match Superblock::read(&mut cache) {
+                Err(Error::NotEclipseFs | Error::TooSmall(_)) => {}
+                Err(error) => return Err(error),
+                Ok(superblock) => {
+                    return Ok(Self { cache, superblock, partition: Some(*partition) });
+                }
+            }
+        }
+        match partitions.len() {
+            0 => Err(Error::NotEclipseFs),
+            count => Err(Error::NoPartition(count)),
+        }
     }
 
     /// The header.
@@ -52,22 +83,26 @@ impl<D: BlockDevice> Volume<D> {
         &self.superblock
     }
 
+    /// The partition that the file system is in; `None` where it has the device for itself.
+    pub fn partition(&self) -> Option<Partition> {
+        self.partition
+    }
+
     /// Checks what the header says, and that the root is a directory.
     ///
     /// # Errors
     /// The file system is of another version, or damaged.
     pub fn mount(self) -> Result<EclipseFs<D>, Error<D::Error>> {
-        let Self { mut cache, superblock } = self;
+        let Self { mut cache, superblock, .. } = self;
+        superblock.supported()?;
+        superblock.verify()?;
         let geometry = superblock.geometry(cache.bytes())?;
         let root = Node::read(&mut cache, &geometry, ROOT)?;
         if root.kind != Kind::Directory {
-            return Err(Error::NotADirectory {
-                path: "/".to_string(),
-                name: "/".to_string(),
-                kind: root.kind,
-            });
+            return Err(Damage::Root(root.kind).at(ROOT, root.record.offset).into());
         }
-        Ok(EclipseFs { cache, geometry, root })
+        let data_checksum = superblock.has_data_checksum();
+        Ok(EclipseFs { cache, geometry, root, data_checksum })
     }
 }
 
@@ -76,6 +111,8 @@ pub struct EclipseFs<D> {
     cache: Cache<D>,
     geometry: Geometry,
     root: Node,
+    /// Whether the header has a checksum of all data, which a write would make wrong.
+    data_checksum: bool,
 }
 
 impl<D: BlockDevice> EclipseFs<D> {
@@ -87,106 +124,17 @@ impl<D: BlockDevice> EclipseFs<D> {
         Volume::open(device)?.mount()
     }
 
-    /// Finds a node by its absolute path. Symbolic links are found, not followed.
+    /// The node with this number.
     ///
     /// # Errors
-    /// The path is not there, or something on the way is damaged.
-    pub fn lookup(&mut self, path: &str) -> Result<Node, Error<D::Error>> {
-        let Some(relative) = path.strip_prefix('/') else {
-            return Err(Error::NotAbsolute(path.to_string()));
-        };
-        let mut node = self.root;
-        let mut parent = "/";
-        let names = relative.split('/').filter(|name| !name.is_empty());
-        for (depth, name) in names.enumerate() {
-            if depth == DEPTH {
-                return Err(Error::TooDeep { path: path.to_string(), limit: DEPTH });
-            }
-            if node.kind != Kind::Directory {
-                return Err(Error::NotADirectory {
-                    path: path.to_string(),
-                    name: parent.to_string(),
-                    kind: node.kind,
-                });
-            }
-            let Some(inode) = self.find(&node, name)? else {
-                return Err(Error::NotFound { path: path.to_string(), name: name.to_string() });
-            };
-            node = Node::read(&mut self.cache, &self.geometry, inode)?;
-            parent = name;
+    /// There is none, or it is damaged.
+    pub fn node(&mut self, inode: u32) -> Result<Node, Error<D::Error>> {
+        let Geometry { inodes, .. } = self.geometry;
+        if !self.geometry.has(inode) {
+            return Err(Error::NoInode { inode, inodes });
         }
-        Ok(node)
+        Node::read(&mut self.cache, &self.geometry, inode)
     }
-
-    /// Reads a whole file.
-    ///
-    /// # Errors
-    /// It is none, it is too large, or the device cannot be read.
-    pub fn read_file(&mut self, node: &Node) -> Result<Vec<u8>, Error<D::Error>> {
-        let Node { inode, kind, content, .. } = *node;
-        if kind != Kind::File {
-            return Err(Error::NotAFile { inode, kind });
-        }
-        limited(inode, content.len)?;
-        let mut data = Vec::new();
-        data.try_reserve_exact(content.len as usize).map_err(|_| Error::Memory(content.len))?;
-        self.cache.pieces(content.offset, content.len.into(), |piece| {
-            data.extend_from_slice(piece);
-        })?;
-        Ok(data)
-    }
-
-    /// The inode behind the first entry with that name.
-    fn find(&mut self, directory: &Node, name: &str) -> Result<Option<u32>, Error<D::Error>> {
-        let Node { inode, entries, .. } = *directory;
-        limited(inode, entries.len)?;
-        let end = entries.offset + u64::from(entries.len);
-        let mut at = entries.offset;
-        while at < end {
-            let overrun = Error::EntryOverrun { inode, offset: at };
-            if end - at < ENTRY_HEADER {
-                return Err(overrun);
-            }
-            let (len, child) = pair(self.cache.read(at)?);
-            if len == 0 || len > NAME {
-                return Err(Error::NameLength { inode, offset: at, len });
-            }
-            let start = at + ENTRY_HEADER;
-            if u64::from(len) > end - start {
-                return Err(overrun);
-            }
-            if child == 0 || child > self.geometry.inodes {
-                return Err(Error::NoInode {
-                    inode: child,
-                    by: inode,
-                    inodes: self.geometry.inodes,
-                });
-            }
-            if len as usize == name.len() && self.is_at(start, name)? {
-                return Ok(Some(child));
-            }
-            at = start + u64::from(len);
-        }
-        Ok(None)
-    }
-
-    fn is_at(&mut self, offset: u64, name: &str) -> Result<bool, Error<D::Error>> {
-        let mut rest = name.as_bytes();
-        let mut equal = true;
-        self.cache.pieces(offset, name.len() as u64, |piece| {
-            let (now, later) = rest.split_at(piece.len());
-            equal &= now == piece;
-            rest = later;
-        })?;
-        Ok(equal)
-    }
-}
-
-fn limited<E: core::error::Error>(inode: u32, len: u32) -> Result<(), Error<E>> {
-    if len <= LIMIT {
-        return Ok(());
-    }
-    Err(Error::TooLarge { inode, len, limit: LIMIT })
 }
 
 #[cfg(test)]

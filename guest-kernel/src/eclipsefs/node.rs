@@ -2,11 +2,7 @@
 
 use core::fmt;
 
-use super::{
-    Error,
-    cache::Cache,
-    superblock::{Geometry, TABLE_ENTRY},
-};
+use super::{Damage, Error, cache::Cache, superblock::Geometry};
 use crate::block::BlockDevice;
 
 /// Bytes of a record's header: inode and size.
@@ -18,9 +14,15 @@ const FIELDS: u32 = 64;
 
 const NODE_TYPE: u16 = 0x0001;
 const MODE: u16 = 0x0002;
+const UID: u16 = 0x0003;
+const GID: u16 = 0x0004;
 const SIZE: u16 = 0x0005;
-const CONTENT: u16 = 0x000a;
-const DIRECTORY_ENTRIES: u16 = 0x000b;
+const ATIME: u16 = 0x0006;
+const MTIME: u16 = 0x0007;
+const CTIME: u16 = 0x0008;
+const NLINK: u16 = 0x0009;
+pub(super) const CONTENT: u16 = 0x000a;
+pub(super) const DIRECTORY_ENTRIES: u16 = 0x000b;
 
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,17 @@ pub enum Kind {
     Directory,
     /// A symbolic link.
     Symlink,
+}
+
+impl Kind {
+    /// The type bits of a mode.
+    pub(super) fn mode_bits(self) -> u32 {
+        match self {
+            Self::File => 0o100_000,
+            Self::Directory => 0o040_000,
+            Self::Symlink => 0o120_000,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -52,6 +65,13 @@ pub(super) struct Extent {
     pub(super) len: u32,
 }
 
+impl Extent {
+    /// Where it ends. What was checked to be on the device cannot wrap.
+    pub(super) fn end(self) -> u64 {
+        self.offset.saturating_add(self.len.into())
+    }
+}
+
 /// A node, without its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -61,80 +81,113 @@ pub struct Node {
     pub kind: Kind,
     /// `st_mode`, type bits and all.
     pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
     /// Bytes of data; 0 of a directory.
     pub size: u64,
+    /// Time of the last access, in seconds since 1970.
+    pub atime: u64,
+    /// Time of the last change of the data.
+    pub mtime: u64,
+    /// Time of the last change of the node.
+    pub ctime: u64,
+    /// How many directory entries name it, as it says.
+    pub nlink: u32,
+    pub(super) record: Extent,
     pub(super) content: Extent,
     pub(super) entries: Extent,
 }
 
 impl Node {
+    /// A node with what holds for fields that are missing.
+    fn new(inode: u32, record: Extent) -> Self {
+        Self {
+            inode,
+            kind: Kind::File,
+            mode: 0o100_644,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            atime: 0,
+            mtime: 0,
+            ctime: 0,
+            nlink: 1,
+            record,
+            content: Extent::default(),
+            entries: Extent::default(),
+        }
+    }
+
     /// Reads the node of an inode that is known to exist.
     pub(super) fn read<D: BlockDevice>(
         cache: &mut Cache<D>,
         geometry: &Geometry,
         inode: u32,
     ) -> Result<Self, Error<D::Error>> {
-        // Numbers begin with 1.
-        let index = u64::from(inode.saturating_sub(1));
-        let (found, offset) = pair(cache.read(geometry.table + TABLE_ENTRY * index)?);
-        same("inode table entry", inode, found)?;
+        let entry = geometry.entry(inode);
+        let (found, offset) = pair(cache.read(entry)?);
+        if found != inode {
+            return Err(Damage::ForeignEntry(found).at(inode, entry).into());
+        }
         let start = geometry.records.saturating_add(offset.into());
+        let room = cache.bytes().saturating_sub(start);
+        if room < RECORD_HEADER.into() {
+            return Err(Damage::RecordOutside.at(inode, entry).into());
+        }
         let (found, size) = pair(cache.read(start)?);
-        same("record", inode, found)?;
-        let end = start.checked_add(size.into());
-        let Some(end) = end.filter(|end| size >= RECORD_HEADER && *end <= cache.bytes()) else {
-            return Err(Error::Record { inode, offset: start, size });
-        };
-        let mut node = Self {
-            inode,
-            kind: Kind::File,
-            mode: 0o100_644,
-            size: 0,
-            content: Extent::default(),
-            entries: Extent::default(),
-        };
-        node.read_fields(cache, start + u64::from(RECORD_HEADER), end)?;
+        if found != inode {
+            return Err(Damage::ForeignRecord(found).at(inode, start).into());
+        }
+        if size < RECORD_HEADER || u64::from(size) > room {
+            return Err(Damage::RecordSize(size).at(inode, start).into());
+        }
+        let mut node = Self::new(inode, Extent { offset: start, len: size });
+        node.read_fields(cache)?;
         node.check()?;
         Ok(node)
     }
 
-    fn read_fields<D: BlockDevice>(
-        &mut self,
-        cache: &mut Cache<D>,
-        start: u64,
-        end: u64,
-    ) -> Result<(), Error<D::Error>> {
-        let inode = self.inode;
-        let mut at = start;
+    fn read_fields<D: BlockDevice>(&mut self, cache: &mut Cache<D>) -> Result<(), Error<D::Error>> {
+        let Extent { offset, .. } = self.record;
+        let (mut at, end) = (offset + u64::from(RECORD_HEADER), self.record.end());
+        let mut seen = 0_u32;
         for _ in 0..FIELDS {
             if at == end {
                 return Ok(());
             }
-            let overrun = Error::FieldOverrun { inode, offset: at };
+            let overrun = || Damage::FieldOverrun.at(self.inode, at);
             if end - at < FIELD_HEADER {
-                return Err(overrun);
+                return Err(overrun().into());
             }
             let [t0, t1, l0, l1, l2, l3] = cache.read(at)?;
+            let tag = u16::from_le_bytes([t0, t1]);
             let value =
                 Extent { offset: at + FIELD_HEADER, len: u32::from_le_bytes([l0, l1, l2, l3]) };
             // `end` is on the device, so this cannot wrap.
             if u64::from(value.len) > end - value.offset {
-                return Err(overrun);
+                return Err(overrun().into());
             }
-            self.read_field(cache, u16::from_le_bytes([t0, t1]), value)?;
-            at = value.offset + u64::from(value.len);
+            if (NODE_TYPE..=DIRECTORY_ENTRIES).contains(&tag) {
+                if seen & 1 << tag != 0 {
+                    return Err(Damage::FieldTwice(tag).at(self.inode, at).into());
+                }
+                seen |= 1 << tag;
+            }
+            self.read_field(cache, tag, value)?;
+            at = value.end();
         }
-        Err(Error::Fields { inode, limit: FIELDS })
+        Err(Damage::Fields(FIELDS).at(self.inode, at).into())
     }
 
-    /// Takes one field; those that a reader does not need, and unknown ones, are skipped.
+    /// Takes one field; an unknown one is skipped.
     fn read_field<D: BlockDevice>(
         &mut self,
         cache: &mut Cache<D>,
         tag: u16,
         value: Extent,
     ) -> Result<(), Error<D::Error>> {
-        let inode = self.inode;
         match (tag, value.len) {
             (NODE_TYPE, 1) => {
                 let [kind] = cache.read(value.offset)?;
@@ -142,16 +195,33 @@ impl Node {
                     1 => Kind::File,
                     2 => Kind::Directory,
                     3 => Kind::Symlink,
-                    kind => return Err(Error::NodeType { inode, kind }),
+                    kind => return Err(Damage::NodeType(kind).at(self.inode, value.offset).into()),
                 };
             }
-            (MODE, 4) => self.mode = u32::from_le_bytes(cache.read(value.offset)?),
-            (SIZE, 8) => self.size = u64::from_le_bytes(cache.read(value.offset)?),
-            (NODE_TYPE | MODE | SIZE, len) => {
-                return Err(Error::FieldLength { inode, tag, len });
+            (MODE | UID | GID | NLINK, 4) => {
+                let number = u32::from_le_bytes(cache.read(value.offset)?);
+                match tag {
+                    MODE => self.mode = number,
+                    UID => self.uid = number,
+                    GID => self.gid = number,
+                    _ => self.nlink = number,
+                }
+            }
+            (SIZE | ATIME | MTIME | CTIME, 8) => {
+                let number = u64::from_le_bytes(cache.read(value.offset)?);
+                match tag {
+                    SIZE => self.size = number,
+                    ATIME => self.atime = number,
+                    MTIME => self.mtime = number,
+                    _ => self.ctime = number,
+                }
             }
             (CONTENT, _) => self.content = value,
             (DIRECTORY_ENTRIES, _) => self.entries = value,
+            (NODE_TYPE..=NLINK, len) => {
+                let at = value.offset - FIELD_HEADER;
+                return Err(Damage::FieldLength { tag, len }.at(self.inode, at).into());
+            }
             _ => {}
         }
         Ok(())
@@ -160,24 +230,22 @@ impl Node {
     fn check<E: core::error::Error>(&self) -> Result<(), Error<E>> {
         let content = self.content.len;
         if self.kind != Kind::Directory && self.size != u64::from(content) {
-            return Err(Error::Size { inode: self.inode, size: self.size, content });
+            let damage = Damage::Size { size: self.size, content };
+            return Err(damage.at(self.inode, self.record.offset).into());
         }
         Ok(())
+    }
+
+    /// Checks that the node is of a kind.
+    pub(super) fn expect<E: core::error::Error>(&self, wanted: Kind) -> Result<(), Error<E>> {
+        if self.kind == wanted {
+            return Ok(());
+        }
+        Err(Error::Kind { inode: self.inode, kind: self.kind, wanted })
     }
 }
 
 /// Two integers of 32 bits, as table entries, records and directory entries begin.
 pub(super) fn pair([a, b, c, d, e, f, g, h]: [u8; 8]) -> (u32, u32) {
     (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
-}
-
-fn same<E: core::error::Error>(
-    place: &'static str,
-    inode: u32,
-    found: u32,
-) -> Result<(), Error<E>> {
-    if inode == found {
-        return Ok(());
-    }
-    Err(Error::ForeignInode { place, inode, found })
 }

@@ -21,6 +21,8 @@ pub enum Fault {
     RefusesFeatures,
     /// `queue_msix_vector` is not kept.
     RefusesVector,
+    /// `queue_enable` stays 0.
+    NeverEnables,
     /// Requests are taken and never completed.
     NeverCompletes,
     /// So, and the status says NEEDS_RESET.
@@ -45,6 +47,10 @@ pub enum Fault {
 
 pub struct FakeBlock {
     pub fault: Fault,
+    /// How often it goes wrong until it is well again; `None`: for ever.
+    pub faults_left: Option<u32>,
+    /// Requests are taken and never completed.
+    pub hold: bool,
     pub offered: u64,
     pub sectors: u64,
     pub seg_max: u32,
@@ -56,7 +62,12 @@ pub struct FakeBlock {
     pub requests: Vec<(u32, u64)>,
     /// Each change of the configuration generation yet to come.
     pub changes: u32,
+    /// ISR status.
+    pub isr: u8,
     pub(super) vectors: u32,
+    /// A request went past the end of the disk.
+    outside: bool,
+    striking: Fault,
     common: [u8; 64],
     accepted: [u32; 2],
     seen: u16,
@@ -83,6 +94,8 @@ impl FakeBlock {
     pub fn new() -> Self {
         Self {
             fault: Fault::Nothing,
+            faults_left: None,
+            hold: false,
             offered: 1 << 32 | 1 << 9 | 1 << 6 | 1 << 2,
             sectors: 64,
             seg_max: 14,
@@ -92,7 +105,10 @@ impl FakeBlock {
             disk: (0..64 * 512).map(|byte| (byte / 512) as u8).collect(),
             requests: Vec::new(),
             changes: 0,
+            isr: 0,
             vectors: 0,
+            outside: false,
+            striking: Fault::Nothing,
             common: [0; 64],
             accepted: [0; 2],
             seen: 0,
@@ -107,6 +123,24 @@ impl FakeBlock {
 
     fn set(&mut self, offset: usize, bytes: &[u8]) {
         self.common[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// What goes wrong with the requests of this notification.
+    fn strikes(&mut self) -> Fault {
+        self.striking = match &mut self.faults_left {
+            Some(0) => Fault::Nothing,
+            Some(left) => {
+                *left -= 1;
+                self.fault
+            }
+            None => self.fault,
+        };
+        self.striking
+    }
+
+    fn accepts_what_it_did_not_offer(&self) -> bool {
+        let [low, high] = self.accepted.map(u64::from);
+        (high << 32 | low) & !self.offered != 0
     }
 
     pub fn status(&self) -> u8 {
@@ -129,6 +163,7 @@ impl FakeBlock {
             ("common", 0x18) => self.queue.into(),
             ("common", 0x1e) => self.notify_off.into(),
             ("common", _) => self.word(offset as usize, width),
+            ("isr", _) => core::mem::take(&mut self.isr).into(),
             ("device", 0x00) => self.sectors as u32,
             ("device", 0x04) => (self.sectors >> 32) as u32,
             ("device", 0x0c) => self.seg_max,
@@ -149,6 +184,7 @@ pub(super) fn store(machine: &mut Machine, what: &str, offset: u64, value: u32) 
         }
         ("common", 0x18) => device.queue = value as u16,
         ("common", 0x1a) if device.fault == Fault::RefusesVector => device.set(0x1a, &[255; 2]),
+        ("common", 0x1c) if device.fault == Fault::NeverEnables => {}
         ("common", 0x10 | 0x16 | 0x1a | 0x1c) => {
             device.set(offset as usize, &(value as u16).to_le_bytes());
         }
@@ -163,10 +199,12 @@ fn store_status(device: &mut FakeBlock, value: u8) {
         (Fault::NeverResets, 0) if device.common[0x14] != 0 => {}
         (_, 0) => {
             device.common = [0; 64];
+            device.accepted = [0; 2];
             device.seen = 0;
             device.queue = 0;
         }
         (Fault::RefusesFeatures, _) => device.common[0x14] = value & !0x08,
+        _ if device.accepts_what_it_did_not_offer() => device.common[0x14] = value & !0x08,
         _ => device.common[0x14] = value,
     }
 }
@@ -176,7 +214,10 @@ pub fn notified(machine: &mut Machine) {
     let half = |machine: &Machine, at| u64::from(machine.device.word(at, 4));
     let address = |machine: &Machine, at| half(machine, at + 4) << 32 | half(machine, at);
     let driver = address(machine, 0x28);
-    match machine.device.fault {
+    if machine.device.hold {
+        return;
+    }
+    match machine.device.strikes() {
         Fault::NeverCompletes => return,
         Fault::NeedsReset => {
             machine.device.common[0x14] |= 0x40;
@@ -210,11 +251,13 @@ fn serve(machine: &mut Machine, head: u16) {
     let header = u128::from_le_bytes(machine.ram(header));
     let (kind, sector) = (header as u32, (header >> 64) as u64);
     machine.device.requests.push((kind, sector));
-    let mut at = sector as usize * 512;
+    let mut at = (sector as usize).saturating_mul(512);
     let mut written = 1;
     for &(address, len, writes) in &chain[1..chain.len() - 1] {
         let len = len as usize;
-        if writes {
+        if at.saturating_add(len) > machine.device.disk.len() {
+            machine.device.outside = true;
+        } else if writes {
             let data = machine.device.disk[at..at + len].to_vec();
             machine.set_ram(address, &data);
             written += len as u32;
@@ -232,8 +275,9 @@ fn serve(machine: &mut Machine, head: u16) {
 fn complete(machine: &mut Machine, head: u16, status: u64, written: u32) {
     let half = |machine: &Machine, at| u64::from(machine.device.word(at, 4));
     let used = half(machine, 0x34) << 32 | half(machine, 0x30);
-    let fault = machine.device.fault;
+    let fault = machine.device.striking;
     let code = match fault {
+        _ if core::mem::take(&mut machine.device.outside) => 1,
         Fault::Status(code) => code,
         Fault::NoStatus => 0xff,
         _ => 0,
@@ -249,6 +293,9 @@ fn complete(machine: &mut Machine, head: u16, status: u64, written: u32) {
     let index = machine.device.seen.wrapping_add(more);
     machine.set_ram(used + 2, &index.to_le_bytes());
     machine.set_ram(used, &u16::from(fault == Fault::NoNotify).to_le_bytes());
+    if !machine.msix() {
+        machine.device.isr |= 1;
+    }
     machine.pending += match fault {
         Fault::LosesInterrupts => 0,
         Fault::SpuriousInterrupts => 3,
@@ -270,6 +317,7 @@ pub fn function() -> Function {
     function.register(0x10, 0xfebc_1000, 0xffff_f000);
     function.register(0x20, 0xfe00_000c, 0xffff_c000);
     function.register(0x24, 0, 0xffff_ffff);
+    function.set(0x3c, &[11, 1]);
     function.capabilities(0x40);
     function.set(0x40, &[0x11, 0x50, 1, 0, 0, 0, 0, 0, 0, 8, 0, 0]);
     function.writable[0x43] = 0xc0;

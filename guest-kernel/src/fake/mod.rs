@@ -1,13 +1,14 @@
 //! A machine for the unit tests: configuration space, RAM, one block device.
 
 mod block;
+mod legacy;
 
 use std::{cell::RefCell, collections::BTreeMap, fmt, ptr::NonNull, rc::Rc, time::Duration};
 
 pub use block::{FakeBlock, Fault, capability, notified};
 
 use crate::{
-    hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word},
+    hal::{DeviceMemory, DmaAccess, DmaMemory, Hal, HalError, Interrupt, Vector, Word},
     pci::Address,
 };
 
@@ -26,6 +27,18 @@ pub struct Function {
 }
 
 impl Function {
+    /// A bridge, with its bus numbers.
+    pub fn bridge(secondary: u8, subordinate: u8) -> Self {
+        let mut bridge = Self::new(0x1b36, 0x0001, 0x06_04_00);
+        bridge.set(0x0e, &[0x01]);
+        bridge.set(0x18, &[0, secondary, subordinate]);
+        // Bus numbers, and the windows.
+        bridge.writable[0x18..0x1b].fill(0xff);
+        bridge.writable[0x1c..0x1e].fill(0xf0);
+        bridge.register(0x20, 0, 0xfff0_fff0);
+        bridge
+    }
+
     pub fn new(vendor: u16, device: u16, class: u32) -> Self {
         let mut function = Self { bytes: [0; 256], writable: [0; 256] };
         function.set(0x00, &vendor.to_le_bytes());
@@ -67,7 +80,18 @@ pub struct Machine {
     pub mishap: Mishap,
     /// How many accesses there were.
     pub count: u32,
+    /// What happens at each access to DMA memory.
+    pub on_dma: Option<OnDma>,
+    /// How many vectors there are.
+    pub vectors: u32,
+    /// Where messages go.
+    pub message_address: u64,
+    /// The device memory that was mapped.
+    pub mapped: Vec<DeviceMemory>,
 }
+
+/// Plays the device between two accesses of the driver.
+pub type OnDma = Box<dyn FnMut(&mut Machine, DmaAccess)>;
 
 /// What happens to accesses, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,6 +130,10 @@ impl FakeHal {
             accesses: Vec::new(),
             mishap: Mishap::None,
             count: 0,
+            on_dma: None,
+            vectors: 16,
+            message_address: 0xfee0_0000,
+            mapped: Vec::new(),
         })))
     }
 
@@ -114,8 +142,13 @@ impl FakeHal {
     }
 
     pub fn insert(&self, device: u8, function: u8, registers: Function) -> Address {
-        self.machine().functions.insert((0, device, function), registers);
-        Address { bus: 0, device, function }
+        self.insert_at(Address { bus: 0, device, function }, registers)
+    }
+
+    pub fn insert_at(&self, address: Address, registers: Function) -> Address {
+        let Address { bus, device, function } = address;
+        self.machine().functions.insert((bus, device, function), registers);
+        address
     }
 }
 
@@ -141,9 +174,23 @@ impl Machine {
         unsafe { self.ram.add(offset) }
     }
 
+    /// Whether some bridge says that the bus is behind it.
+    fn bridged(&self, bus: u8) -> bool {
+        self.functions.values().any(|function| {
+            let [secondary, subordinate] = [function.bytes[0x19], function.bytes[0x1a]];
+            function.bytes[0x0e] & 0x7f == 1 && (secondary..=subordinate).contains(&bus)
+        })
+    }
+
     fn config(&mut self, port: u16) -> Option<(&mut Function, usize)> {
+        if !(0xcfc..0xd00).contains(&port) {
+            return None;
+        }
         let [register, device, bus, _] = self.selected.to_le_bytes();
         let offset = usize::from(register) + usize::from(port - 0xcfc);
+        if bus != 0 && !self.bridged(bus) {
+            return None;
+        }
         let function = self.functions.get_mut(&(bus, device >> 3, device & 7))?;
         Some((function, offset))
     }
@@ -180,6 +227,11 @@ impl Machine {
 impl Hal for FakeHal {
     fn port_load<T: Word>(&self, port: u16) -> T {
         let mut machine = self.machine();
+        if let Some(offset) = legacy::place(port) {
+            let value = T::truncate(machine.legacy_load(offset, T::WIDTH));
+            machine.note("ports", offset, T::WIDTH, "->", value.into());
+            return machine.seen(value);
+        }
         // What no function answers reads as all ones, and is not noted.
         let Some((function, offset)) = machine.config(port) else {
             return T::truncate(u32::MAX);
@@ -201,6 +253,10 @@ impl Hal for FakeHal {
         if !machine.arrives() {
             return;
         }
+        if let Some(offset) = legacy::place(port) {
+            machine.note("ports", offset, T::WIDTH, "<-", value);
+            return machine.legacy_store(offset, T::WIDTH, value);
+        }
         if let Some((function, offset)) = machine.config(port) {
             for byte in 0..usize::from(T::WIDTH) {
                 let mask = function.writable[offset + byte];
@@ -213,15 +269,18 @@ impl Hal for FakeHal {
     }
 
     fn map_device(&self, address: u64, len: u64) -> Result<DeviceMemory, HalError> {
-        if address < RAM + RAM_LEN as u64 {
+        if address < RAM + RAM_LEN as u64 || address.checked_add(len).is_none() {
             return Err(HalError::CannotMap(address));
         }
-        Ok(DeviceMemory { base: address, len })
+        let memory = DeviceMemory { base: address, len };
+        self.machine().mapped.push(memory);
+        Ok(memory)
     }
 
     fn device_load<T: Word>(&self, memory: DeviceMemory, offset: u64) -> T {
         assert!(offset + u64::from(T::WIDTH) <= memory.len);
         let mut machine = self.machine();
+        assert!(machine.mapped.contains(&memory), "mapped before it is touched");
         let (what, at) = block::place(memory.base + offset);
         let value = T::truncate(machine.device.load(what, at, T::WIDTH));
         machine.note(what, at, T::WIDTH, "->", value.into());
@@ -231,6 +290,7 @@ impl Hal for FakeHal {
     fn device_store<T: Word>(&self, memory: DeviceMemory, offset: u64, value: T) {
         assert!(offset + u64::from(T::WIDTH) <= memory.len);
         let mut machine = self.machine();
+        assert!(machine.mapped.contains(&memory), "mapped before it is touched");
         let (what, at) = block::place(memory.base + offset);
         machine.note(what, at, T::WIDTH, "<-", value.into());
         if !machine.arrives() {
@@ -270,9 +330,12 @@ impl Hal for FakeHal {
 
     fn allocate_vector(&self) -> Option<Vector> {
         let mut machine = self.machine();
+        if machine.device.vectors == machine.vectors {
+            return None;
+        }
         machine.device.vectors += 1;
         let data = 0x2f + machine.device.vectors;
-        Some(Vector { address: 0xfee0_0000, data, interrupt: Interrupt(data) })
+        Some(Vector { address: machine.message_address, data, interrupt: Interrupt(data) })
     }
 
     fn connect_line(&self, line: u8) -> Option<Interrupt> {
@@ -313,6 +376,14 @@ impl Hal for FakeHal {
 
     fn pause(&self) {
         self.machine().clock += Duration::from_micros(1);
+    }
+
+    fn dma_access(&self, access: DmaAccess) {
+        let mut machine = self.machine();
+        if let Some(mut on_dma) = machine.on_dma.take() {
+            on_dma(&mut machine, access);
+            machine.on_dma = Some(on_dma);
+        }
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

@@ -64,6 +64,29 @@ impl Bar {
         Self::memory(value, answer)
     }
 
+    /// Bytes, or ports; 0 of none.
+    pub fn size(self) -> u64 {
+        match self {
+            Self::Absent => 0,
+            Self::Memory { size, .. } => size,
+            Self::Port { size, .. } => size.into(),
+        }
+    }
+
+    /// The space that has to be decoded for it.
+    pub(super) fn space(self) -> Command {
+        match self {
+            Self::Absent => Command::empty(),
+            Self::Memory { .. } => Command::MEMORY,
+            Self::Port { .. } => Command::IO,
+        }
+    }
+
+    /// Whether it is implemented, and no one has placed it.
+    pub fn is_unplaced(self) -> bool {
+        matches!(self, Self::Memory { base: 0, .. } | Self::Port { base: 0, .. })
+    }
+
     fn memory(value: u64, answer: u64) -> Self {
         match lowest_bit(answer & !MEMORY_BITS) {
             0 => Self::Absent,
@@ -85,21 +108,21 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Sizes the BARs with decoding off, and puts everything back.
+    /// Sizes the first `count` BARs with decoding off, and puts everything back.
     ///
     /// Answers with the command register as it was, and is again.
-    pub(super) fn probe<H: Hal>(space: &ConfigSpace<H>) -> (Command, Self) {
+    pub(super) fn probe<H: Hal>(space: &ConfigSpace<H>, count: usize) -> (Command, Self) {
         let command = Command::from_bits_retain(space.load(COMMAND));
         // A BAR that decodes while all ones are in it answers to foreign addresses.
         let quiet = command - (Command::IO | Command::MEMORY);
         space.store(COMMAND, quiet.bits());
         let mut found = Self::default();
         let mut index = 0;
-        while index < COUNT {
+        while index < count {
             let (value, answer) = probe_register(space, index);
             found.raw[index] = value;
             let upper = index + 1;
-            if is_wide(value) && upper < COUNT {
+            if is_wide(value) && upper < count {
                 let (value_high, answer_high) = probe_register(space, upper);
                 found.raw[upper] = value_high;
                 found.bars[index] =
@@ -113,6 +136,35 @@ impl Bars {
         }
         space.store(COMMAND, command.bits());
         (command, found)
+    }
+
+    /// Gives a BAR an address, and keeps it; all of it, where it is 64 bits wide. Decoding is off.
+    ///
+    /// Answers with whether the function took it.
+    pub(super) fn place<H: Hal>(&mut self, space: &ConfigSpace<H>, index: usize, to: u64) -> bool {
+        let Some(bar) = self.bars.get_mut(index) else { return false };
+        let old = self.raw[index];
+        match bar {
+            Bar::Absent => return false,
+            Bar::Memory { base, .. } => *base = to,
+            Bar::Port { base, .. } => *base = to as u32,
+        }
+        space.store(register(index), to as u32);
+        let mut held = u64::from(space.load(register(index)));
+        self.raw[index] = held as u32;
+        if is_wide(old) {
+            space.store(register(index + 1), (to >> 32) as u32);
+            let high = space.load(register(index + 1));
+            self.raw[index + 1] = high;
+            held |= u64::from(high) << 32;
+        }
+        let flags = if old & SPACE_IO != 0 { u64::from(IO_BITS) } else { MEMORY_BITS };
+        held & !flags == to
+    }
+
+    /// The BARs, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Bar> {
+        self.bars.into_iter()
     }
 
     /// What the BAR register held, as it was loaded; `None` above 5.
@@ -135,9 +187,13 @@ fn join(high: u32, low: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
+fn register(index: usize) -> Register<u32> {
+    Register::at(BAR0.offset() + 4 * index as u16)
+}
+
 /// Loads one register, stores all ones, loads the answer, puts the value back.
 fn probe_register<H: Hal>(space: &ConfigSpace<H>, index: usize) -> (u32, u32) {
-    let register = Register::<u32>::at(BAR0.offset() + 4 * index as u16);
+    let register = register(index);
     let value = space.load(register);
     space.store(register, u32::MAX);
     let answer = space.load(register);

@@ -1,7 +1,8 @@
-//! Configuration space by the access mechanism at 0xCF8 (PCI 3.0, 3.2.2.3.2).
+//! The configuration space of a function (PCI 3.0, 6.1).
 
 use core::fmt;
 
+use super::access::BusAccess;
 use crate::{
     hal::{Hal, Word},
     register::Register,
@@ -32,6 +33,8 @@ pub const BAR0: Register<u32> = Register::at(0x10);
 pub const CAPABILITIES_POINTER: Register<u8> = Register::at(0x34);
 /// Interrupt line: written by firmware, of no meaning to the device.
 pub const INTERRUPT_LINE: Register<u8> = Register::at(0x3c);
+/// Interrupt pin: 1 to 4 for INTA# to INTD#, 0 for none.
+pub const INTERRUPT_PIN: Register<u8> = Register::at(0x3d);
 
 /// Status bit 4: there is a capability list.
 pub const STATUS_CAPABILITIES: u16 = 1 << 4;
@@ -75,13 +78,18 @@ impl fmt::Display for Address {
 #[derive(Clone, Debug)]
 pub struct ConfigSpace<H> {
     hal: H,
+    access: BusAccess,
     address: Address,
 }
 
 impl<H: Hal> ConfigSpace<H> {
-    /// The configuration space of the function at `address`, present or not.
+    /// The configuration space of the function at `address`, present or not, by the ports.
     pub fn new(hal: H, address: Address) -> Self {
-        Self { hal, address }
+        Self::by(hal, BusAccess::Ports, address)
+    }
+
+    pub(super) fn by(hal: H, access: BusAccess, address: Address) -> Self {
+        Self { hal, access, address }
     }
 
     /// Which function this is.
@@ -91,12 +99,20 @@ impl<H: Hal> ConfigSpace<H> {
 
     /// Loads a register.
     pub fn load<T: Word>(&self, register: Register<T>) -> T {
-        self.hal.port_load(self.select(register.offset()))
+        let offset = register.offset();
+        match self.access {
+            BusAccess::Ports => self.hal.port_load(self.select(offset)),
+            BusAccess::Memory(bus) => self.hal.device_load(bus, self.place(offset)),
+        }
     }
 
     /// Stores a register.
     pub fn store<T: Word>(&self, register: Register<T>, value: T) {
-        self.hal.port_store(self.select(register.offset()), value);
+        let offset = register.offset();
+        match self.access {
+            BusAccess::Ports => self.hal.port_store(self.select(offset), value),
+            BusAccess::Memory(bus) => self.hal.device_store(bus, self.place(offset), value),
+        }
     }
 
     /// Stores the address and answers with the port of the data, which has the
@@ -110,5 +126,11 @@ impl<H: Hal> ConfigSpace<H> {
             | u32::from(offset & 0xfc);
         self.hal.port_store(CONFIG_ADDRESS, address);
         CONFIG_DATA + (offset & 3)
+    }
+
+    /// Where in the memory of its bus a register is: 4096 bytes for each function.
+    fn place(&self, offset: u16) -> u64 {
+        let Address { device, function, .. } = self.address;
+        u64::from(device) << 15 | u64::from(function) << 12 | u64::from(offset)
     }
 }

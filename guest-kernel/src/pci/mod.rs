@@ -4,17 +4,24 @@
 //! enables it, and maps [`Window`]s. No access is made twice: what the scan
 //! loaded stays in the record.
 
+mod access;
 mod bar;
+mod bridge;
 mod capability;
 mod class;
 mod config;
 mod device;
 pub mod msix;
+mod place;
+mod scan;
 mod window;
 
 use alloc::vec::Vec;
 
+use access::BusAccess;
+pub use access::ConfigAccess;
 pub use bar::{Bar, Bars, COUNT as BAR_COUNT};
+pub use bridge::{Buses, Windows};
 pub use capability::{Capabilities, Capability};
 pub use class::name as class_name;
 pub use config::{Address, Command, ConfigSpace};
@@ -81,6 +88,25 @@ pub enum Error {
         /// The bytes of the BAR.
         size: u64,
     },
+    /// No place is left for a BAR.
+    #[error("there is no place for BAR{index} of {size:#x} bytes")]
+    NoRoom {
+        /// Which BAR.
+        index: u8,
+        /// Its bytes.
+        size: u64,
+    },
+    /// The access mechanism does not go that far.
+    #[error("bus {0} is not reached by the configuration access mechanism")]
+    BusUnreachable(u8),
+    /// The machine cannot map the configuration space of a bus.
+    #[error("bus {bus}: {source}")]
+    MapBus {
+        /// Which bus.
+        bus: u8,
+        /// Why.
+        source: HalError,
+    },
     /// The machine cannot map the BAR.
     #[error("BAR{index}: {source}")]
     Map {
@@ -91,21 +117,27 @@ pub enum Error {
     },
 }
 
-/// The PCI bus, scanned.
+/// The PCI hierarchy, scanned.
 #[derive(Clone, Debug)]
 pub struct Pci<H> {
     hal: H,
+    access: ConfigAccess,
+    /// The buses that were scanned, and how each is reached.
+    buses: Vec<(u8, BusAccess)>,
     devices: Vec<Device>,
 }
 
 impl<H: Hal> Pci<H> {
-    /// Scans bus 0 and logs what is there.
+    /// Scans all buses by the ports, and logs what is there.
     pub fn init(hal: &H) -> Self {
+        Self::with_access(hal, ConfigAccess::Cam)
+    }
+
+    /// Scans all buses and logs what is there.
+    pub fn with_access(hal: &H, access: ConfigAccess) -> Self {
         log!(*hal, "[PCI] Initializing PCI subsystem...");
-        let mut pci = Self { hal: hal.clone(), devices: Vec::new() };
-        for device in 0..32 {
-            pci.scan_device(0, device);
-        }
+        let mut pci = Self { hal: hal.clone(), access, buses: Vec::new(), devices: Vec::new() };
+        pci.scan();
         log!(*hal, "[PCI] Found {} PCI device(s)", pci.devices.len());
         for device in &pci.devices {
             log_device(hal, device);
@@ -113,41 +145,34 @@ impl<H: Hal> Pci<H> {
         pci
     }
 
-    fn scan_device(&mut self, bus: u8, device: u8) {
-        let mut functions = 1;
-        let mut function = 0;
-        while function < functions {
-            let space = ConfigSpace::new(self.hal.clone(), Address { bus, device, function });
-            if let Some(found) = Device::load(&space) {
-                if function == 0 && found.is_multi_function() {
-                    functions = 8;
-                }
-                self.devices.push(found);
-            }
-            function += 1;
-        }
-    }
-
-    /// All functions, in the order of their addresses.
+    /// All functions, in the order in which they were found: bus by bus.
     pub fn devices(&self) -> &[Device] {
         &self.devices
     }
 
-    /// The first VIRTIO block device, modern or transitional, of any revision.
+    /// The VIRTIO block devices, modern or transitional, of any revision, in the order of
+    /// [`Pci::devices`].
+    pub fn virtio_block_devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().filter(|device| {
+            device.vendor_id == VENDOR_VIRTIO
+                && matches!(device.device_id, DEVICE_BLOCK | DEVICE_BLOCK_TRANSITIONAL)
+                && device.is_type_0()
+        })
+    }
+
+    /// The first VIRTIO block device.
     pub fn find_virtio_block_device(&self) -> Option<Device> {
-        self.devices
-            .iter()
-            .find(|device| {
-                device.vendor_id == VENDOR_VIRTIO
-                    && matches!(device.device_id, DEVICE_BLOCK | DEVICE_BLOCK_TRANSITIONAL)
-                    && device.is_type_0()
-            })
-            .cloned()
+        self.virtio_block_devices().next().cloned()
     }
 
     /// The configuration space of a device.
+    ///
+    /// # Panics
+    /// The device was found by another scan.
     pub fn config_space(&self, device: &Device) -> ConfigSpace<H> {
-        ConfigSpace::new(self.hal.clone(), device.address())
+        let bus = self.buses.iter().find(|(bus, _)| *bus == device.bus);
+        let (_, access) = bus.expect("a device that this scan has found");
+        access.space(&self.hal, device.address())
     }
 
     /// Sizes the BARs of a device, with decoding off meanwhile, and keeps them in its record.
@@ -155,12 +180,19 @@ impl<H: Hal> Pci<H> {
         device.size_bars(&self.config_space(device));
     }
 
-    /// Turns decoding on, INTx# off, and bus mastering on or off.
+    /// Turns decoding on, INTx# off, and bus mastering on or off, also in the bridges before the
+    /// device.
     pub fn enable_device(&self, device: &mut Device, bus_master: bool) {
         device.enable(&self.config_space(device), bus_master);
+        self.open_way(device, bus_master);
     }
 
-    /// Takes the right to access memory from a device that was enabled.
+    /// Lets a device assert its line, or keeps it from that.
+    pub fn connect_intx(&self, device: &mut Device, on: bool) {
+        device.connect_intx(&self.config_space(device), on);
+    }
+
+    /// Takes the right to access memory and to interrupt from a device that was enabled.
     pub fn disable_bus_master(&self, device: &mut Device) {
         device.silence(&self.config_space(device));
     }

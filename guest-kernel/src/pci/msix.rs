@@ -12,6 +12,10 @@ pub const ID: u8 = 0x11;
 const LEN: u16 = 12;
 /// Bytes of a table entry.
 const ENTRY: u16 = 16;
+/// Where its vector control is.
+const CONTROL: u16 = 12;
+/// Vector control bit 0: the entry is masked.
+const MASKED: u32 = 1;
 
 /// Message control bits 10:0: the number of entries, less one.
 const TABLE_SIZE: u16 = 0x7ff;
@@ -50,7 +54,17 @@ impl Msix {
         split(self.table).0
     }
 
-    /// Makes the first `entries` entries of the table reachable.
+    /// Whether someone has left MSI-X on.
+    pub fn is_enabled(self) -> bool {
+        self.control & ENABLE != 0
+    }
+
+    /// Turns MSI-X off where its table cannot be used.
+    pub fn turn_off<H: Hal>(self, space: &ConfigSpace<H>) {
+        space.store(self.capability.register(2), self.control & !ENABLE);
+    }
+
+    /// Makes the table reachable.
     ///
     /// # Errors
     /// The table or the pending bit array does not lie in its BAR.
@@ -59,19 +73,19 @@ impl Msix {
         hal: &H,
         space: &ConfigSpace<H>,
         device: &Device,
-        entries: u16,
     ) -> Result<Table<H>, Error> {
         let (table_bar, table) = split(self.table);
         let (pba_bar, pba) = split(self.pba);
         let vectors = u64::from(self.vectors());
-        window::check(table_bar, device.bar(table_bar), table, vectors * u64::from(ENTRY))?;
+        let len = vectors * u64::from(ENTRY);
+        window::check(table_bar, device.bar(table_bar), table, len)?;
         // One bit an entry, in words of 64 bits. Never accessed, but what lies elsewhere is broken.
         window::check(pba_bar, device.bar(pba_bar), pba, vectors.div_ceil(64) * 8)?;
-        let len = u64::from(entries.min(self.vectors())) * u64::from(ENTRY);
         Ok(Table {
             window: Window::map(hal, table_bar, device.bar(table_bar), table, len)?,
             space: space.clone(),
-            msix: self,
+            control: self.control,
+            message_control: self.capability.register(2),
         })
     }
 }
@@ -81,21 +95,40 @@ fn split(register: u32) -> (u8, u64) {
     ((register & 7) as u8, u64::from(register & !7))
 }
 
-/// The MSI-X table of a function.
+/// The MSI-X table of a function, and its message control.
 #[derive(Clone, Debug)]
 pub struct Table<H> {
     window: Window<H>,
     space: ConfigSpace<H>,
-    msix: Msix,
+    message_control: Register<u16>,
+    /// What message control holds.
+    control: u16,
 }
 
 impl<H: Hal> Table<H> {
-    /// How many entries are reachable.
+    /// How many entries there are.
     pub fn entries(&self) -> u16 {
         (self.window.len() / u64::from(ENTRY)) as u16
     }
 
-    /// Programs an entry, while MSI-X is off or the entry is masked.
+    /// Whether MSI-X is on.
+    pub fn is_enabled(&self) -> bool {
+        self.control & ENABLE != 0
+    }
+
+    /// Keeps all messages back, where MSI-X is on, so that the first `entries` entries can
+    /// change: one that changes while it is live could send half of a new message
+    /// (PCI 3.0, 6.8.2).
+    pub fn hold(&mut self, entries: u16) {
+        if self.is_enabled() {
+            self.set(self.control | FUNCTION_MASK);
+            for entry in 0..entries {
+                self.window.store(vector_control(entry), MASKED);
+            }
+        }
+    }
+
+    /// Programs an entry, while MSI-X is off or held.
     pub fn program(&self, entry: u16, vector: Vector) {
         let base = entry * ENTRY;
         let low = vector.address as u32;
@@ -107,17 +140,27 @@ impl<H: Hal> Table<H> {
 
     /// Unmasks an entry.
     pub fn unmask(&self, entry: u16) {
-        self.window.store(Register::<u32>::at(entry * ENTRY + 12), 0);
+        self.window.store(vector_control(entry), 0);
     }
 
     /// Turns MSI-X off, so that a later driver finds no entry live.
-    pub fn disable(&self) {
-        self.space.store(self.msix.capability.register(2), self.msix.control & !ENABLE);
+    pub fn disable(&mut self) {
+        if self.is_enabled() {
+            self.set(self.control & !(ENABLE | FUNCTION_MASK));
+        }
     }
 
     /// Turns MSI-X on; entries that are masked stay so.
-    pub fn enable(&self) {
-        let control = (self.msix.control & !FUNCTION_MASK) | ENABLE;
-        self.space.store(self.msix.capability.register(2), control);
+    pub fn enable(&mut self) {
+        self.set((self.control & !FUNCTION_MASK) | ENABLE);
     }
+
+    fn set(&mut self, control: u16) {
+        self.space.store(self.message_control, control);
+        self.control = control;
+    }
+}
+
+fn vector_control(entry: u16) -> Register<u32> {
+    Register::at(entry * ENTRY + CONTROL)
 }

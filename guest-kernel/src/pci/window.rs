@@ -32,6 +32,9 @@ impl<H: Hal> Window<H> {
     /// machine refuses to map it.
     pub fn map(hal: &H, index: u8, bar: Bar, offset: u64, len: u64) -> Result<Self, Error> {
         check(index, bar, offset, len)?;
+        if bar.is_unplaced() {
+            return Err(Error::BarUnplaced(index));
+        }
         let place = match bar {
             Bar::Absent => return Err(Error::BarAbsent(index)),
             Bar::Memory { base, .. } => {
@@ -92,7 +95,8 @@ impl<H: Hal> Window<H> {
     }
 }
 
-/// Checks that `len` bytes at `offset` lie in the BAR, and that it can be there.
+/// Checks that `len` bytes at `offset` lie in the BAR, and that it can be where it is, if it was
+/// placed at all.
 ///
 /// # Errors
 /// As [`Window::map`], without the mapping.
@@ -102,9 +106,6 @@ pub fn check(index: u8, bar: Bar, offset: u64, len: u64) -> Result<(), Error> {
         Bar::Memory { base, size } => (base, size, u64::MAX),
         Bar::Port { base, size } => (base.into(), size.into(), PORTS),
     };
-    if base == 0 {
-        return Err(Error::BarUnplaced(index));
-    }
     // A BAR that wraps, or is not aligned to its size, was not placed by anyone sane.
     let last = base.checked_add(size - 1);
     if base & (size - 1) != 0 || last.is_none_or(|last| last >= end) {

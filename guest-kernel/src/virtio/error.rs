@@ -38,12 +38,17 @@ pub enum Error {
         /// Why.
         source: pci::Error,
     },
-    /// There is no MSI-X capability.
-    #[error("the device has no MSI-X")]
-    NoMsix,
-    /// The machine has no interrupt vector left.
-    #[error("no interrupt vector is left")]
-    NoVector,
+    /// The legacy interface is not in I/O ports, or there is none.
+    #[error("BAR0 of the legacy device is no range of I/O ports")]
+    NoPorts,
+    /// It has not the device ID and revision of a legacy device.
+    #[error("a device {device_id:#06x} of revision {revision} has no legacy interface")]
+    NotLegacy {
+        /// Its device ID.
+        device_id: u16,
+        /// Its revision.
+        revision: u8,
+    },
     /// The status does not become 0.
     #[error("the device does not reset: its status stays {0:#04x}")]
     NoReset(u8),
@@ -61,22 +66,38 @@ pub enum Error {
     /// The device configuration changes all the time.
     #[error("the device configuration does not come to rest")]
     ConfigUnstable,
-    /// A table entry is not taken.
-    #[error("MSI-X entry {entry} cannot be used for {what}: {answer:#06x} was read back")]
-    VectorRefused {
-        /// The entry.
-        entry: u16,
-        /// The event.
-        what: &'static str,
-        /// What was read back.
-        answer: u16,
-    },
     /// The device has no such queue.
     #[error("there is no queue {0}")]
     NoQueue(u16),
     /// The queue is enabled, right after a reset.
     #[error("queue {0} is enabled already")]
     QueueInUse(u16),
+    /// The queue did not come on.
+    #[error("queue {queue} is not enabled: {answer:#x} was read back")]
+    QueueNotEnabled {
+        /// The queue.
+        queue: u16,
+        /// What was read back.
+        answer: u32,
+    },
+    /// A legacy queue has the device's size, and no other.
+    #[error("queue {queue} has {offered} entries, and cannot have {size}")]
+    QueueSizeFixed {
+        /// The queue.
+        queue: u16,
+        /// The size asked for.
+        size: u16,
+        /// The size of the device.
+        offered: u16,
+    },
+    /// A legacy queue is one range, from a page that has a 32-bit number.
+    #[error("queue {queue} at {address:#x} does not lie as a legacy device expects it")]
+    LegacyLayout {
+        /// The queue.
+        queue: u16,
+        /// Its descriptor area.
+        address: u64,
+    },
     /// The doorbell is not in the notification structure.
     #[error("the doorbell of queue {queue} is at {offset:#x}, outside its structure or odd")]
     Doorbell {

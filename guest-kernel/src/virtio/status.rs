@@ -1,4 +1,4 @@
-//! Device status (VIRTIO 1.4, 2.1).
+//! Device status (VIRTIO 1.4, 2.1) and interrupt status (4.1.4.5).
 
 bitflags::bitflags! {
     /// The device status field.
@@ -17,6 +17,17 @@ bitflags::bitflags! {
         /// The driver has given up.
         const FAILED = 1 << 7;
         /// Others are not defined.
+        const _ = !0;
+    }
+
+    /// The interrupt status.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Isr: u8 {
+        /// A queue has used buffers.
+        const QUEUE = 1 << 0;
+        /// The device configuration changed.
+        const CONFIG = 1 << 1;
+        /// Others are reserved.
         const _ = !0;
     }
 }

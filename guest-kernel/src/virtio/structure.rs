@@ -1,9 +1,10 @@
 //! Where the structures of a VIRTIO device are: its vendor capabilities
 //! (VIRTIO 1.4, 4.1.4).
 
+use alloc::vec::Vec;
 use core::fmt;
 
-use super::transport::Error;
+use super::{error::Error, registers::common};
 use crate::{
     hal::Hal,
     pci::{self, BAR_COUNT, Capabilities, Capability, ConfigSpace, msix::Msix},
@@ -72,7 +73,7 @@ pub struct Structure {
 
 impl Structure {
     /// Checks that at least `needed` bytes are there, aligned, and all inside the BAR.
-    pub(super) fn check(self, device: &pci::Device, needed: u64) -> Result<(), Error> {
+    fn check(self, device: &pci::Device, needed: u64) -> Result<(), Error> {
         let Self { kind, bar, offset, length } = self;
         if u64::from(length) < needed {
             return Err(Error::TooShort { kind, length, needed });
@@ -98,98 +99,121 @@ pub struct Structures {
     pub isr: Structure,
     /// Device configuration.
     pub device: Structure,
-    /// MSI-X.
-    pub msix: Msix,
-}
-
-/// What the walk has found so far.
-#[derive(Default)]
-struct Found {
-    common: Option<Structure>,
-    notify: Option<(Structure, u32)>,
-    isr: Option<Structure>,
-    device: Option<Structure>,
-    msix: Option<Msix>,
 }
 
 impl Structures {
+    /// The BARs that hold them.
+    pub fn bars(self) -> [u8; 4] {
+        [self.common.bar, self.notify.bar, self.isr.bar, self.device.bar]
+    }
+}
+
+/// One capability of a structure, and what only that of notifications has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Candidate {
+    structure: Structure,
+    notify_off_multiplier: u32,
+}
+
+/// What the capability list of a function says, walked once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    candidates: Vec<Candidate>,
+    /// MSI-X, if the function has it.
+    pub msix: Option<Msix>,
+}
+
+impl Listed {
     /// Walks the capability list. No field is loaded twice.
     ///
     /// # Errors
-    /// The list is damaged, or a structure or MSI-X is missing.
-    pub fn load<H: Hal>(space: &ConfigSpace<H>) -> Result<Self, Error> {
-        let mut found = Found::default();
+    /// The list is damaged.
+    pub fn load<H: Hal>(space: &ConfigSpace<H>) -> Result<Self, pci::Error> {
+        let mut listed = Self::default();
         for capability in Capabilities::of(space) {
             let capability = capability?;
             match capability.id {
-                VENDOR_SPECIFIC => found.take_vendor(space, capability),
-                pci::msix::ID if found.msix.is_none() => {
-                    found.msix = Msix::load(space, capability);
+                VENDOR_SPECIFIC => listed.candidates.extend(Candidate::load(space, capability)),
+                pci::msix::ID if listed.msix.is_none() => {
+                    listed.msix = Msix::load(space, capability);
                 }
                 _ => {}
             }
         }
-        found.complete()
+        Ok(listed)
+    }
+
+    /// Whether there is a modern interface at all.
+    pub fn is_modern(&self) -> bool {
+        self.candidates.iter().any(|candidate| candidate.structure.kind == Kind::Common)
+    }
+
+    /// Chooses the structures, once the BARs of `device` are sized.
+    ///
+    /// # Errors
+    /// One has no capability, or none of its capabilities leads to it.
+    pub fn choose(&self, device: &pci::Device) -> Result<Structures, Error> {
+        let choose = |kind, needed| self.choose_one(device, kind, needed);
+        let common = choose(Kind::Common, common::LEN)?;
+        let notify = choose(Kind::Notify, 2)?;
+        let isr = choose(Kind::Isr, 1)?;
+        // The smallest configuration: one field.
+        let config = choose(Kind::Device, 1)?;
+        Ok(Structures {
+            common: common.structure,
+            notify: notify.structure,
+            notify_off_multiplier: notify.notify_off_multiplier,
+            isr: isr.structure,
+            device: config.structure,
+        })
+    }
+
+    /// VIRTIO 1.4, 4.1.4.1: the driver SHOULD use the first instance of each type that it can
+    /// use; where it can use none, the first one says why.
+    fn choose_one(
+        &self,
+        device: &pci::Device,
+        kind: Kind,
+        needed: u64,
+    ) -> Result<Candidate, Error> {
+        let mut why = Error::Missing(kind);
+        for candidate in self.candidates.iter().filter(|found| found.structure.kind == kind) {
+            match candidate.structure.check(device, needed) {
+                Ok(()) => return Ok(*candidate),
+                Err(error) if why == Error::Missing(kind) => why = error,
+                Err(_) => {}
+            }
+        }
+        Err(why)
     }
 }
 
-impl Found {
-    fn has(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Common => self.common.is_some(),
-            Kind::Notify => self.notify.is_some(),
-            Kind::Isr => self.isr.is_some(),
-            Kind::Device => self.device.is_some(),
-        }
-    }
-
-    fn take_vendor<H: Hal>(&mut self, space: &ConfigSpace<H>, capability: Capability) {
+impl Candidate {
+    fn load<H: Hal>(space: &ConfigSpace<H>, capability: Capability) -> Option<Self> {
         if !capability.holds(4) {
-            return;
+            return None;
         }
         let cap_len = space.load::<u8>(capability.register(2));
-        let cfg_type = space.load::<u8>(capability.register(3));
-        // VIRTIO 1.4, 4.1.4.1: reserved types are skipped, the first instance is preferred.
-        let Some(kind) = Kind::decode(cfg_type).filter(|kind| !self.has(*kind)) else {
-            return;
-        };
+        // VIRTIO 1.4, 4.1.4.1: reserved types are skipped.
+        let kind = Kind::decode(space.load(capability.register(3)))?;
         let len = if kind == Kind::Notify { LEN_NOTIFY } else { LEN };
         // 4.1.4.1: a longer capability is accepted; the fields stay where they are.
         if cap_len < len || !capability.holds(len.into()) {
-            return;
+            return None;
         }
         let bar = space.load::<u8>(capability.register(4));
-        if usize::from(bar) >= BAR_COUNT {
-            // 4.1.4.1: reserved values of `bar` are skipped.
-            return;
-        }
-        let structure = Structure {
-            kind,
-            bar,
-            offset: space.load(capability.register(8)),
-            length: space.load(capability.register(12)),
-        };
-        match kind {
-            Kind::Common => self.common = Some(structure),
-            Kind::Isr => self.isr = Some(structure),
-            Kind::Device => self.device = Some(structure),
-            Kind::Notify => {
-                self.notify = Some((structure, space.load(capability.register(16))));
-            }
-        }
-    }
-
-    fn complete(self) -> Result<Structures, Error> {
-        let need = |place: Option<Structure>, kind| place.ok_or(Error::Missing(kind));
-        let common = need(self.common, Kind::Common)?;
-        let (notify, notify_off_multiplier) = self.notify.ok_or(Error::Missing(Kind::Notify))?;
-        Ok(Structures {
-            common,
-            notify,
-            notify_off_multiplier,
-            isr: need(self.isr, Kind::Isr)?,
-            device: need(self.device, Kind::Device)?,
-            msix: self.msix.ok_or(Error::NoMsix)?,
+        // 4.1.4.1: reserved values of `bar` are skipped.
+        (usize::from(bar) < BAR_COUNT).then(|| Self {
+            structure: Structure {
+                kind,
+                bar,
+                offset: space.load(capability.register(8)),
+                length: space.load(capability.register(12)),
+            },
+            notify_off_multiplier: match kind {
+                Kind::Notify => space.load(capability.register(16)),
+                _ => 0,
+            },
         })
     }
 }

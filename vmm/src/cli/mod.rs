@@ -5,7 +5,9 @@ mod console;
 mod devices;
 mod disk;
 mod faults;
+mod fsck;
 mod image;
+mod mkfs;
 mod print;
 mod qemu;
 mod replace;
@@ -62,6 +64,12 @@ enum Command {
     Image(image::ImageArgs),
     /// Write the default disk to a file.
     Disk(disk::DiskArgs),
+    /// Make a disk image with an EclipseFS of a directory's tree.
+    Mkfs(mkfs::MkfsArgs),
+    /// Check the EclipseFS of a disk image, and list all that is damaged.
+    ///
+    /// Exit codes: 0 it is whole, 1 it is damaged, 3 there is none, or it cannot be read.
+    Fsck(fsck::FsckArgs),
     /// Boot the same image and disk in stock QEMU, without KVM.
     Qemu(qemu::QemuArgs),
 }
@@ -117,6 +125,8 @@ fn perform(cli: Cli, began: Instant) -> Result<u8, Failure> {
         Command::Faults(args) => faults::faults(&args),
         Command::Image(args) => image::image(&args),
         Command::Disk(args) => disk::disk(&args),
+        Command::Mkfs(args) => mkfs::mkfs(&args),
+        Command::Fsck(args) => fsck::fsck(&args),
         Command::Qemu(args) => qemu::qemu(args),
     }
 }

@@ -1,11 +1,18 @@
 //! Writes the image of a tree.
 
-use super::{Directory, Error, Node};
+use std::fs::File;
+use std::io::{Read, Write};
+
+use super::{Contents, Directory, Error, Node, WriteError};
 
 /// Where the inode table begins, after the header's block.
 const TABLE: u64 = 4096;
 /// Bytes in an entry of the inode table.
 const TABLE_ENTRY: u64 = 8;
+/// Bytes of a record's header: inode and size.
+const RECORD_HEADER: u64 = 8;
+/// Bytes of a host's file that are read at once.
+const COPY: usize = 1 << 16;
 /// Every time in an image: 2022-01-01 00:00:00 UTC, in seconds.
 const TIME: u64 = 1_640_995_200;
 
@@ -24,19 +31,45 @@ mod tag {
     pub const DIRECTORY_ENTRIES: u16 = 0x000b;
 }
 
-/// The image of the filesystem with this root.
+/// A record but for its header: its fields, and behind them what is in a file.
+struct Record<'a> {
+    fields: Vec<u8>,
+    contents: Option<&'a Contents>,
+}
+
+impl Record<'_> {
+    /// Bytes, with the header.
+    fn len(&self) -> u64 {
+        let contents = self.contents.map_or(0, Contents::len);
+        RECORD_HEADER + self.fields.len() as u64 + contents
+    }
+}
+
+/// Writes the image of the filesystem with this root, and says its bytes.
+pub(super) fn write(root: &Directory, out: &mut impl Write) -> Result<u64, WriteError> {
+    assemble(&records(root)?, out)
+}
+
+/// The bytes of the image.
+pub(super) fn len(root: &Directory) -> Result<u64, Error> {
+    let records = records(root)?;
+    let area: u64 = records.iter().map(Record::len).sum();
+    Ok(TABLE + TABLE_ENTRY * records.len() as u64 + area)
+}
+
+/// The records by inode.
 ///
 /// Inodes are numbered as the public tools do: the root is 1, then the directories by depth, then
 /// the files, then the symbolic links. Within a kind they come in the order of the directories that
 /// hold them, and there by name.
-pub(super) fn write(root: &Directory) -> Result<Vec<u8>, Error> {
+fn records(root: &Directory) -> Result<Vec<Record<'_>>, Error> {
     let mut records = Vec::new();
     let directories = breadth_first(root);
     let (mut files, mut links) = (Vec::new(), Vec::new());
     for node in directories.iter().flat_map(|directory| directory.entries.values()) {
         match node {
             Node::Directory(_) => {}
-            Node::File(contents) => files.push(contents.as_slice()),
+            Node::File(contents) => files.push(contents),
             Node::Symlink(target) => links.push(target.as_bytes()),
         }
     }
@@ -47,15 +80,19 @@ pub(super) fn write(root: &Directory) -> Result<Vec<u8>, Error> {
         symlink: 1 + u32_len(directories.len() + files.len())?,
     };
     for directory in &directories {
-        records.push(directory_fields(directory, &mut inodes)?);
+        let fields = directory_fields(directory, &mut inodes)?;
+        records.push(Record { fields, contents: None });
     }
     for contents in files {
-        records.push(leaf_fields(1, 0o100_644, contents)?);
+        let fields = leaf_fields(1, 0o100_644, contents.len())?;
+        records.push(Record { fields, contents: Some(contents) });
     }
     for target in links {
-        records.push(leaf_fields(3, 0o120_777, target)?);
+        let mut fields = leaf_fields(3, 0o120_777, target.len() as u64)?;
+        fields.extend(target);
+        records.push(Record { fields, contents: None });
     }
-    assemble(&records)
+    Ok(records)
 }
 
 /// The directories of a tree, by depth.
@@ -108,11 +145,13 @@ fn directory_fields(directory: &Directory, inodes: &mut Numbering) -> Result<Vec
     Ok(fields)
 }
 
-/// The fields of a file or a symbolic link.
-fn leaf_fields(node_type: u8, mode: u32, content: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut fields = attributes(node_type, mode, content.len() as u64, 1)?;
-    if !content.is_empty() {
-        field(&mut fields, tag::CONTENT, content)?;
+/// The fields of a file or a symbolic link, to the header of the last: its content of `len` bytes
+/// follows.
+fn leaf_fields(node_type: u8, mode: u32, len: u64) -> Result<Vec<u8>, Error> {
+    let mut fields = attributes(node_type, mode, len, 1)?;
+    if len != 0 {
+        fields.extend(tag::CONTENT.to_le_bytes());
+        fields.extend(u32::try_from(len).map_err(|_| Error::TooLarge)?.to_le_bytes());
     }
     Ok(fields)
 }
@@ -141,20 +180,54 @@ fn field(fields: &mut Vec<u8>, tag: u16, value: &[u8]) -> Result<(), Error> {
 }
 
 /// Header, inode table and node area; the record of inode 1 comes first.
-fn assemble(records: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
-    let mut table = Vec::new();
-    let mut area = Vec::new();
-    for (inode, fields) in (1u32..).zip(records) {
-        table.extend(inode.to_le_bytes());
-        table.extend(u32_len(area.len())?.to_le_bytes());
-        area.extend(inode.to_le_bytes());
-        area.extend(u32_len(8 + fields.len())?.to_le_bytes());
-        area.extend(fields);
+fn assemble(records: &[Record<'_>], out: &mut impl Write) -> Result<u64, WriteError> {
+    let mut start = header(u32_len(records.len())?);
+    let mut area = 0;
+    for (inode, record) in (1u32..).zip(records) {
+        start.extend(inode.to_le_bytes());
+        start.extend(u32::try_from(area).map_err(|_| Error::TooLarge)?.to_le_bytes());
+        area += record.len();
     }
-    let mut image = header(u32_len(records.len())?);
-    image.extend(table);
-    image.extend(area);
-    Ok(image)
+    out.write_all(&start).map_err(WriteError::Write)?;
+    for (inode, record) in (1u32..).zip(records) {
+        let size = u32::try_from(record.len()).map_err(|_| Error::TooLarge)?;
+        let mut bytes = [inode.to_le_bytes(), size.to_le_bytes()].concat();
+        bytes.extend(&record.fields);
+        out.write_all(&bytes).map_err(WriteError::Write)?;
+        if let Some(contents) = record.contents {
+            contents.write(out)?;
+        }
+    }
+    Ok(start.len() as u64 + area)
+}
+
+impl Contents {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Host { len, .. } => *len,
+        }
+    }
+
+    fn write(&self, out: &mut impl Write) -> Result<(), WriteError> {
+        let (path, len) = match self {
+            Self::Bytes(bytes) => return out.write_all(bytes).map_err(WriteError::Write),
+            Self::Host { path, len } => (path, *len),
+        };
+        let failed = |source| WriteError::Read { path: path.clone(), source };
+        let mut file = File::open(path).map_err(failed)?;
+        let mut buffer = vec![0; COPY];
+        let mut left = len;
+        loop {
+            let count = file.read(&mut buffer).map_err(failed)?;
+            match left.checked_sub(count as u64) {
+                Some(0) if count == 0 => return Ok(()),
+                Some(rest) if count != 0 => left = rest,
+                _ => return Err(WriteError::Changed { path: path.clone() }),
+            }
+            out.write_all(&buffer[..count]).map_err(WriteError::Write)?;
+        }
+    }
 }
 
 /// The header's block. What the public writer leaves zero (checksums, times, flags) is zero.
@@ -287,7 +360,7 @@ mod tests {
     fn the_order_in_which_a_tree_was_made_does_not_show() {
         let other = Directory::new().directory("d", Directory::new()).unwrap();
         let other = other.symlink("l", "hi").unwrap().file("hi", "yo\n").unwrap();
-        assert_eq!(other.to_image(), small().to_image());
+        assert_eq!(other.to_image().unwrap(), small().to_image().unwrap());
     }
 
     #[test]
@@ -312,5 +385,25 @@ mod tests {
             assert_eq!(image[record + 117..][..entries.len()], entries);
             record += 117 + entries.len();
         }
+    }
+
+    #[test]
+    fn a_file_of_the_host_is_read_when_the_image_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hi");
+        let contents = b"0123456789".repeat(10_000);
+        std::fs::write(&path, &contents).unwrap();
+        let there = |len| Directory::new().host_file("hi", &path, len).unwrap();
+        let image = there(100_000).to_image().unwrap();
+        assert_eq!(image.len() as u64, there(100_000).image_len().unwrap());
+        let here = Directory::new().file("hi", contents).unwrap();
+        assert_eq!(image, here.to_image().unwrap());
+        for len in [0, 99_999, 100_001] {
+            let changed = there(len).to_image();
+            assert!(matches!(changed, Err(WriteError::Changed { .. })), "{len}");
+        }
+        assert_eq!(there(1 << 32).image_len().unwrap_err(), Error::TooLarge);
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(there(1).to_image(), Err(WriteError::Read { .. })));
     }
 }

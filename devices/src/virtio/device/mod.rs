@@ -169,7 +169,8 @@ impl VirtioDevice {
         if new == 0 {
             let before = self.status;
             self.reset();
-            if self.config.reset_loads > 0 {
+            // One that was reset already shows nothing old: its driver goes on at once.
+            if self.config.reset_loads > 0 && !before.is_empty() {
                 self.resetting = Some((before, self.config.reset_loads));
             }
             return Ok(());

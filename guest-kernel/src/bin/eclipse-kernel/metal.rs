@@ -2,10 +2,13 @@
 
 use core::{arch::asm, fmt, time::Duration};
 
-use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
+use eclipse_kernel::{
+    hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word},
+    pci::ConfigAccess,
+};
 
 use crate::{
-    arch::{self, apic, interrupts},
+    arch::{self, Shared, apic, interrupts, io_apic},
     memory, print_line,
 };
 
@@ -68,6 +71,14 @@ pub fn store<T: Word>(memory: DeviceMemory, offset: u64, value: T) {
     }
 }
 
+/// What [`Hal::ecam`] answers; the ACPI tables tell.
+static ECAM: Shared<Option<ConfigAccess>> = Shared::new(None);
+
+/// Notes how configuration space is reached by memory.
+pub fn set_ecam(access: ConfigAccess) {
+    *ECAM.borrow() = Some(access);
+}
+
 /// The line of the interrupt table behind an interrupt.
 fn source(Interrupt(vector): Interrupt) -> u8 {
     interrupts::line_of(vector).expect("an interrupt that was set aside")
@@ -98,8 +109,8 @@ impl Hal for Metal {
         memory::allocate_dma(size, align)
     }
 
-    unsafe fn release_dma(&self, memory: DmaMemory, size: usize, _align: usize) {
-        memory::release_dma(memory.address, size);
+    unsafe fn release_dma(&self, memory: DmaMemory, size: usize, align: usize) {
+        memory::release_dma(memory.address, size, align);
     }
 
     fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {
@@ -115,17 +126,25 @@ impl Hal for Metal {
         })
     }
 
-    fn connect_line(&self, _line: u8) -> Option<Interrupt> {
-        // The IOAPIC is not driven.
-        None
+    fn connect_line(&self, line: u8) -> Option<Interrupt> {
+        io_apic::connect(line).map(|vector| Interrupt(vector.into()))
     }
 
     fn wait_for_interrupt(&self, interrupt: Interrupt, limit: Duration) -> Result<(), HalError> {
+        if self.take_interrupt(interrupt) {
+            return Ok(());
+        }
         apic::wait(source(interrupt), limit)
     }
 
     fn take_interrupt(&self, interrupt: Interrupt) -> bool {
-        interrupts::take(source(interrupt))
+        let line = source(interrupt);
+        let raised = interrupts::take(line);
+        // Whoever asks in vain is about to wait: from here on the input may be raised again.
+        if let Some(input) = interrupts::input_of(line).filter(|_| !raised) {
+            io_apic::unmask(input);
+        }
+        raised
     }
 
     fn sleep(&self, limit: Duration) {
@@ -138,6 +157,10 @@ impl Hal for Metal {
 
     fn pause(&self) {
         core::hint::spin_loop();
+    }
+
+    fn ecam(&self) -> Option<ConfigAccess> {
+        *ECAM.borrow()
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

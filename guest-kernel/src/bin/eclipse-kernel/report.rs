@@ -55,51 +55,46 @@ const NAMES: [&str; 32] = [
     "reserved",
 ];
 
-const PAGE_FAULT: u64 = 14;
+/// The vector of a page fault.
+pub const PAGE_FAULT: u64 = 14;
+
+/// Non-maskable interrupt, double fault, machine check.
+const ABORTS: [u64; 3] = [2, 8, 18];
 
 /// What arch/interrupts.s pushes, in the order of memory.
 #[repr(C)]
 pub struct Frame {
-    r15: u64,
-    r14: u64,
-    r13: u64,
-    r12: u64,
-    r11: u64,
-    r10: u64,
-    r9: u64,
-    r8: u64,
-    rbp: u64,
-    rdi: u64,
-    rsi: u64,
-    rdx: u64,
-    rcx: u64,
-    rbx: u64,
-    rax: u64,
-    vector: u64,
-    error: u64,
-    rip: u64,
-    cs: u64,
-    rflags: u64,
-    rsp: u64,
-    ss: u64,
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub rbp: u64,
+    pub rdi: u64,
+    pub rsi: u64,
+    pub rdx: u64,
+    pub rcx: u64,
+    pub rbx: u64,
+    pub rax: u64,
+    pub vector: u64,
+    pub error: u64,
+    pub rip: u64,
+    pub cs: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+    pub ss: u64,
 }
 
 /// Reports a processor exception and ends the machine.
 #[unsafe(no_mangle)]
 extern "C" fn exception_report(frame: &Frame) -> ! {
     start_report();
-    let name = usize::try_from(frame.vector).ok().and_then(|vector| NAMES.get(vector));
-    let name = name.unwrap_or(&"unknown");
+    let name = frame.name();
     print_line!("[FAULT] exception {}, {name}, at rip {:#018x}", frame.vector, frame.rip);
-    if frame.vector == PAGE_FAULT {
-        let access = match frame.error & 0x12 {
-            0x10 => "fetch from",
-            0x02 => "store to",
-            _ => "load from",
-        };
-        let why = if frame.error & 1 == 0 { "which is not mapped" } else { "which forbids it" };
-        print_line!("[FAULT] {access} {:#018x}, {why}", Cr2::read_raw());
-    }
+    frame.print_access("[FAULT]");
     print_line!("[FAULT] error code {:#06x} cr2 {:#018x}", frame.error, Cr2::read_raw());
     let (cs, ss) = (frame.cs, frame.ss);
     print_line!("[FAULT] cs {cs:#06x} ss {ss:#06x} rflags {:#018x}", frame.rflags);
@@ -111,7 +106,37 @@ extern "C" fn exception_report(frame: &Frame) -> ! {
     leave(Verdict::Failure)
 }
 
+/// Reports an exception of a task, which ends the task alone.
+///
+/// What may come at any time and is not the task's doing ends the machine.
+pub fn task_exception(frame: &Frame) {
+    if ABORTS.contains(&frame.vector) {
+        exception_report(frame);
+    }
+    print_line!("[USER] exception {}, {}, at rip {:#x}", frame.vector, frame.name(), frame.rip);
+    frame.print_access("[USER]");
+}
+
 impl Frame {
+    fn name(&self) -> &'static str {
+        let name = usize::try_from(self.vector).ok().and_then(|vector| NAMES.get(vector));
+        name.unwrap_or(&"unknown")
+    }
+
+    /// Prints what a page fault was about.
+    fn print_access(&self, prefix: &str) {
+        if self.vector != PAGE_FAULT {
+            return;
+        }
+        let access = match self.error & 0x12 {
+            0x10 => "fetch from",
+            0x02 => "store to",
+            _ => "load from",
+        };
+        let why = if self.error & 1 == 0 { "which is not mapped" } else { "which forbids it" };
+        print_line!("{prefix} {access} {:#018x}, {why}", Cr2::read_raw());
+    }
+
     /// The general registers, by name, four a row.
     fn registers(&self) -> [[(&'static str, u64); 4]; 4] {
         [
@@ -164,4 +189,11 @@ fn backtrace(prefix: &str, mut frame: u64) {
         }
         frame = next;
     }
+}
+
+/// Where `alloc` of a target with unwinding would go on after a clean-up. This kernel does not
+/// unwind, so nothing comes here; but the linker wants the name.
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_Resume() -> ! {
+    unreachable!("nothing unwinds")
 }

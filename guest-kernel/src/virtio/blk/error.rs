@@ -3,7 +3,7 @@
 use super::request::{Failure, Kind};
 use crate::{
     dma::DmaError,
-    virtio::{split, transport},
+    virtio::{queue, transport},
 };
 
 /// Why a block device failed, or refused.
@@ -12,21 +12,37 @@ pub enum Error {
     /// The device cannot be driven.
     #[error(transparent)]
     Transport(#[from] transport::Error),
-    /// The queue is broken, or full.
-    #[error("queue 0: {0}")]
-    Queue(#[from] split::Error),
+    /// A queue is broken.
+    #[error("queue {queue}: {source}")]
+    Queue {
+        /// Which one.
+        queue: u16,
+        /// What is wrong.
+        source: queue::Error,
+    },
     /// Memory is short.
     #[error(transparent)]
     Memory(#[from] DmaError),
     /// The queue is too small for one request.
-    #[error("queue 0 has {0} entries, a request takes 3")]
-    QueueSize(u16),
+    #[error("queue {queue} has {size} entries, a request takes 3")]
+    QueueSize {
+        /// Which one.
+        queue: u16,
+        /// Its entries.
+        size: u16,
+    },
+    /// The device says that it has no queue at all.
+    #[error("the device has no request queue")]
+    NoQueues,
     /// The capacity is larger than 64 bits of bytes.
     #[error("a capacity of {0:#x} sectors cannot be")]
     Capacity(u64),
     /// The block size is none.
     #[error("a block size of {0} bytes is not a power of two from 512 to 4096")]
     BlockSize(u32),
+    /// The largest segment has not room for a block.
+    #[error("segments of at most {0} bytes have not room for a block")]
+    SegmentSize(u32),
     /// Sector or length are no multiples.
     #[error("{bytes} bytes at sector {sector} are not whole blocks of {unit} bytes")]
     Unaligned {
@@ -55,6 +71,21 @@ pub enum Error {
         /// The sectors that there are.
         sectors: u64,
     },
+    /// A range is empty, or longer than the device allows.
+    #[error("{kind} of {sectors} sectors at {sector}: the device takes 1 to {most}")]
+    Range {
+        /// What was asked for.
+        kind: Kind,
+        /// The first sector.
+        sector: u64,
+        /// The sectors asked for.
+        sectors: u64,
+        /// The most that it takes.
+        most: u32,
+    },
+    /// The device did not offer the request.
+    #[error("the device has no {0}")]
+    NotOffered(Kind),
     /// The disk cannot be written.
     #[error("sector {0} cannot be written: the disk is read-only")]
     ReadOnly(u64),
@@ -68,9 +99,11 @@ pub enum Error {
         /// What the device says.
         failure: Failure,
     },
-    /// A read has not the bytes that it says it has.
-    #[error("read at sector {sector}: the device wrote {written} bytes, not {expected}")]
+    /// The device wrote not as much as it had to.
+    #[error("{kind} at sector {sector}: the device wrote {written} bytes, not {expected}")]
     Length {
+        /// What was asked for.
+        kind: Kind,
         /// The first sector.
         sector: u64,
         /// `used.len`.
@@ -79,13 +112,8 @@ pub enum Error {
         expected: u32,
     },
     /// The device says that it cannot go on.
-    #[error("{kind} at sector {sector}: the device needs a reset")]
-    NeedsReset {
-        /// What was asked for.
-        kind: Kind,
-        /// The first sector.
-        sector: u64,
-    },
+    #[error("the device needs a reset")]
+    NeedsReset,
     /// The device did not answer.
     #[error("{kind} at sector {sector}: no completion in time")]
     TimedOut {
@@ -94,9 +122,12 @@ pub enum Error {
         /// The first sector.
         sector: u64,
     },
-    /// The device was stopped after an error.
+    /// The device was stopped, or given up.
     #[error("the device was stopped")]
     Stopped,
+    /// No queue has room for another request: finish one.
+    #[error("the queues are full")]
+    Busy,
     /// The token is of no request in flight.
     #[error("there is no such request")]
     NoRequest,

@@ -4,89 +4,51 @@ use core::time::Duration;
 
 use super::{
     Error, State, VirtioBlk,
-    request::{HEADER, Kind},
+    request::{self, ID_BYTES, Kind, RANGE, Request},
+    slots::{Stage, Token},
 };
-use crate::{
-    dma::{DmaBuffer, DmaError},
-    hal::Hal,
-    virtio::split::{self, Segment},
-};
+use crate::hal::{Hal, Interrupt};
 
 /// The most bytes of one request; longer ones are split.
 pub(super) const REQUEST_BYTES: usize = 64 * 1024;
-/// Data memory comes in pages.
-const PAGE: usize = 4096;
 /// How long a completion may take.
-const COMPLETION_LIMIT: Duration = Duration::from_secs(5);
+pub const COMPLETION_LIMIT: Duration = Duration::from_secs(5);
+/// How long the driver sleeps until it looks at the ring without an interrupt.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a task sleeps until it looks at the ring, where there is no interrupt.
+pub(super) const POLL_AGAIN: Duration = Duration::from_micros(50);
 /// How many interrupts without news a completion may take: a storm has an end.
 const WAKEUPS: u32 = 200_000;
 
-/// A request in flight: give it to [`VirtioBlk::finish`].
-///
-/// One that is dropped keeps its descriptors until the device is reset.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a request holds its descriptors until it is finished"]
-pub struct Token {
-    head: u16,
-}
-
-/// What the driver knows of a request.
-#[derive(Clone, Copy, Debug)]
-struct Request {
-    kind: Kind,
-    sector: u64,
-    bytes: u32,
-    /// `used.len`, once the device gave it back.
-    used: Option<u32>,
-}
-
-/// What belongs to one head: data memory that is kept for the next, and the request.
-#[derive(Debug)]
-pub(super) struct Slot<H: Hal> {
-    pub(super) data: Option<DmaBuffer<H>>,
-    request: Option<Request>,
-}
-
-impl<H: Hal> Slot<H> {
-    /// A slot without a request, and without memory.
-    pub(super) fn new() -> Self {
-        Self { data: None, request: None }
-    }
-
-    /// Data memory of at least `bytes`; called when no request has the slot.
-    fn data(&mut self, hal: &H, bytes: usize) -> Result<&mut DmaBuffer<H>, DmaError> {
-        let kept = self.data.take().filter(|data| data.len() >= bytes);
-        let data = match kept {
-            Some(data) => data,
-            None => DmaBuffer::new(hal, bytes.next_multiple_of(PAGE), PAGE)?,
-        };
-        Ok(self.data.insert(data))
-    }
-}
-
 impl<H: Hal> VirtioBlk<H> {
-    /// Submits a read of `bytes`, a multiple of 512, of at most 64 KiB.
+    /// Submits a read of `bytes`, whole blocks, of at most [`VirtioBlk::request_bytes`].
+    ///
+    /// What is submitted is not yet notified: [`notify`](Self::notify) or a wait does that,
+    /// once for all.
     ///
     /// # Errors
-    /// The request is refused, or does not fit beside the others in flight.
+    /// The request is refused; [`Error::Busy`]: it does not fit beside the others in flight.
     pub fn submit_read(&mut self, sector: u64, bytes: usize) -> Result<Token, Error> {
+        self.look_at_config()?;
         self.config.check(sector, bytes)?;
         self.submit(Kind::Read, sector, bytes, &[])
     }
 
-    /// Submits a write of a multiple of 512 bytes, of at most 64 KiB.
+    /// Submits a write of whole blocks, of at most [`VirtioBlk::request_bytes`].
     ///
     /// # Errors
     /// As [`VirtioBlk::submit_read`]; the disk may be read-only.
     pub fn submit_write(&mut self, sector: u64, data: &[u8]) -> Result<Token, Error> {
-        self.check_write(sector, data.len())?;
+        self.look_at_config()?;
+        self.writable(sector)?;
+        self.config.check(sector, data.len())?;
         self.submit(Kind::Write, sector, data.len(), data)
     }
 
     /// Submits a flush; `None` where the device has nothing to flush.
     ///
     /// # Errors
-    /// It does not fit beside the others in flight.
+    /// As [`VirtioBlk::submit_read`].
     pub fn submit_flush(&mut self) -> Result<Option<Token>, Error> {
         // VIRTIO 1.4, 5.2.5.1: without FLUSH and CONFIG_WCE the device writes through.
         if !self.config.flush {
@@ -96,11 +58,62 @@ impl<H: Hal> VirtioBlk<H> {
         self.submit(Kind::Flush, 0, 0, &[]).map(Some)
     }
 
-    pub(super) fn check_write(&self, sector: u64, bytes: usize) -> Result<u64, Error> {
-        if self.config.read_only {
-            return Err(Error::ReadOnly(sector));
+    /// Submits a request for the device's ID.
+    ///
+    /// # Errors
+    /// As [`VirtioBlk::submit_read`].
+    pub fn submit_get_id(&mut self) -> Result<Token, Error> {
+        self.submit(Kind::GetId, 0, ID_BYTES, &[])
+    }
+
+    /// Submits a discard: what the sectors hold is no longer needed.
+    ///
+    /// # Errors
+    /// As [`VirtioBlk::submit_write`]; the device may not have the request, or not for so many.
+    pub fn submit_discard(&mut self, sector: u64, sectors: u32) -> Result<Token, Error> {
+        self.submit_range(Kind::Discard, sector, sectors, false)
+    }
+
+    /// Submits a write of zeroes, after which the device may leave the sectors unmapped.
+    ///
+    /// # Errors
+    /// As [`VirtioBlk::submit_discard`].
+    pub fn submit_write_zeroes(
+        &mut self,
+        sector: u64,
+        sectors: u32,
+        unmap: bool,
+    ) -> Result<Token, Error> {
+        self.submit_range(Kind::WriteZeroes, sector, sectors, unmap)
+    }
+
+    fn submit_range(
+        &mut self,
+        kind: Kind,
+        sector: u64,
+        sectors: u32,
+        unmap: bool,
+    ) -> Result<Token, Error> {
+        self.look_at_config()?;
+        self.writable(sector)?;
+        let limits = match kind {
+            Kind::Discard => self.config.discard,
+            _ => self.config.write_zeroes,
+        };
+        let limits = limits.ok_or(Error::NotOffered(kind))?;
+        let asked = u64::from(sectors);
+        if sectors == 0 || sectors > limits.sectors {
+            let most = limits.sectors;
+            return Err(Error::Range { kind, sector, sectors: asked, most });
         }
-        self.config.check(sector, bytes)
+        self.config.check_range(sector, asked)?;
+        // 5.2.6.1: unmap is for write-zeroes alone, and only a permission.
+        let unmap = unmap && limits.may_unmap;
+        self.submit(kind, sector, RANGE, &request::range(sector, sectors, unmap))
+    }
+
+    pub(super) fn writable(&self, sector: u64) -> Result<(), Error> {
+        if self.config.read_only { Err(Error::ReadOnly(sector)) } else { Ok(()) }
     }
 
     fn submit(
@@ -111,128 +124,210 @@ impl<H: Hal> VirtioBlk<H> {
         data: &[u8],
     ) -> Result<Token, Error> {
         self.running()?;
-        if bytes > REQUEST_BYTES {
-            return Err(Error::TooLong { bytes, limit: REQUEST_BYTES });
-        }
-        let full = Error::Queue(split::Error::Full);
-        let head = self.queue.next_head().ok_or(full)?;
-        let slot = self.slots.get_mut(usize::from(head)).ok_or(full)?;
-        self.headers.prepare(head, kind, sector);
-        let header =
-            Segment { address: self.headers.header(head), len: HEADER, device_writes: false };
-        let status = Segment { address: self.headers.status(head), len: 1, device_writes: true };
-        // At most `REQUEST_BYTES`.
-        let len = bytes as u32;
-        if len == 0 {
-            self.queue.submit(&[header, status])?;
-        } else {
-            let buffer = slot.data(&self.hal, bytes)?;
+        let limit = self.request_bytes();
+        let len = u32::try_from(bytes).ok().filter(|_| bytes <= limit);
+        let len = len.ok_or(Error::TooLong { bytes, limit })?;
+        let token = self.slots.take(&self.hal, Request { kind, sector, bytes: len })?;
+        if let Some(buffer) = self.slots.data(token.slot) {
             buffer.fill(data);
-            let middle =
-                Segment { address: buffer.address(), len, device_writes: kind == Kind::Read };
-            self.queue.submit(&[header, middle, status])?;
         }
-        slot.request = Some(Request { kind, sector, bytes: len, used: None });
-        if self.queue.wants_notification() {
-            self.doorbell.ring();
+        match self.enqueue(token.slot) {
+            Ok(()) => Ok(token),
+            Err(error) => {
+                self.slots.release(token.slot);
+                Err(error)
+            }
         }
-        Ok(Token { head })
     }
 
-    /// Whether a request is back from the device. Does not wait.
+    /// Puts the request of a slot into a queue that has room: each in turn.
+    pub(super) fn enqueue(&mut self, slot: u16) -> Result<(), Error> {
+        let Some((request, _)) = self.slots.request(slot) else { return Err(Error::NoRequest) };
+        let (headers, data) = self.slots.memory(slot);
+        let chain = headers.chain(slot, &request, data, self.config.segment_bytes);
+        let count = self.queues.len();
+        for step in 0..count {
+            let index = (self.turn + step) % count;
+            let queue = &mut self.queues[index];
+            if queue.fits(chain.len()) {
+                // There are at most 65,535.
+                let number = index as u16;
+                let submitted = queue.submit(slot, &chain);
+                submitted.map_err(|source| Error::Queue { queue: number, source })?;
+                self.slots.set(slot, Stage::Device { queue: number });
+                self.turn = (index + 1) % count;
+                return Ok(());
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Notifies the device of everything that was submitted, once a queue.
+    pub fn notify(&mut self) {
+        for queue in &mut self.queues {
+            queue.notify();
+        }
+    }
+
+    /// Whether a request is back from the device. Notifies, and does not wait.
     ///
     /// # Errors
-    /// The device broke the queue, and was stopped.
+    /// The device failed, and could not be brought back.
     pub fn poll(&mut self, token: &Token) -> Result<bool, Error> {
-        self.running()?;
-        self.reap()?;
-        Ok(self.returned(token)?.1.is_some())
+        self.look()?;
+        let (_, stage) = self.slots.get(token)?;
+        Ok(matches!(stage, Stage::Returned { .. } | Stage::Lost(_)))
     }
 
-    /// Waits until a request is back; a read's data is copied to `into`.
+    /// Notifies, and takes what is back; whether anything was. Does not wait.
+    pub(super) fn look(&mut self) -> Result<bool, Error> {
+        let before = self.completed;
+        self.notify();
+        for index in 0..self.queues.len() {
+            let interrupt = self.queues[index].interrupt;
+            if interrupt.is_some_and(|interrupt| self.hal.take_interrupt(interrupt)) {
+                self.acknowledge();
+            }
+        }
+        self.reap()?;
+        self.look_at_config()?;
+        Ok(self.completed != before)
+    }
+
+    /// The interrupt that tells of a request's completion, or of the first queue's.
+    pub(super) fn interrupt_for(&self, token: Option<&Token>) -> Option<Interrupt> {
+        let stage = token.and_then(|token| self.slots.get(token).ok()).map(|(_, stage)| stage);
+        let queue = match stage {
+            Some(Stage::Device { queue }) => queue,
+            _ => 0,
+        };
+        self.queues.get(usize::from(queue)).and_then(|queue| queue.interrupt)
+    }
+
+    /// Waits until a request is back; what the device wrote is copied to `into`.
     ///
     /// # Errors
-    /// The request failed; or the device did, and was stopped.
+    /// The request failed; or the device did, and could not be brought back.
     ///
     /// # Panics
     /// `into` has not the bytes that the request was submitted with.
     pub fn finish(&mut self, token: Token, into: &mut [u8]) -> Result<(), Error> {
-        let (request, written) = self.wait(&token)?;
-        let Request { kind, sector, bytes, .. } = request;
-        let outcome = self.headers.outcome(token.head);
-        self.queue.release(token.head);
-        let Some(slot) = self.slots.get_mut(usize::from(token.head)) else {
-            return Err(Error::NoRequest);
-        };
-        slot.request = None;
-        outcome.map_err(|failure| Error::Failed { kind, sector, failure })?;
-        if kind == Kind::Read {
-            // VIRTIO 1.4, 2.7.8.3: what lies behind `used.len` bytes is not data.
-            let expected = bytes + 1;
-            if written != expected {
-                return Err(Error::Length { sector, written, expected });
+        let waited = self.wait(&token);
+        let Ok((request, _)) = self.slots.get(&token) else { return Err(Error::NoRequest) };
+        let ended = waited.and_then(|written| self.outcome(&token, &request, written, into));
+        // Also where the device is lost: the slot's memory is then kept for good, not used.
+        self.slots.release(token.slot);
+        ended
+    }
+
+    fn outcome(
+        &mut self,
+        token: &Token,
+        request: &Request,
+        written: u32,
+        into: &mut [u8],
+    ) -> Result<(), Error> {
+        let Request { kind, sector, bytes } = *request;
+        let status = self.slots.headers.outcome(token.slot);
+        status.map_err(|failure| request::failed(request, failure))?;
+        if !kind.device_writes() {
+            return Ok(());
+        }
+        // VIRTIO 1.4, 2.7.8.3: what lies behind `used.len` bytes is not data. An ID may be short.
+        let expected = request.written();
+        if written != expected && (kind == Kind::Read || written > expected) {
+            return Err(Error::Length { kind, sector, written, expected });
+        }
+        assert!(into.len() == bytes as usize, "not the request's bytes");
+        if let Some(data) = self.slots.data(token.slot) {
+            data.copy_to(into);
+        }
+        Ok(())
+    }
+
+    /// Has a request end by itself: nobody waits for it any more.
+    pub fn forget(&mut self, token: Token) {
+        self.slots.forget(&token);
+    }
+
+    /// Waits until the device gave a request back; answers with the bytes that it says it wrote.
+    fn wait(&mut self, token: &Token) -> Result<u32, Error> {
+        loop {
+            self.notify();
+            let deadline = self.hal.now().saturating_add(COMPLETION_LIMIT);
+            for _ in 0..WAKEUPS {
+                let queue = match self.slots.get(token)?.1 {
+                    Stage::Returned { written } => return Ok(written),
+                    Stage::Lost(error) => return Err(error),
+                    Stage::Ready => return Err(Error::Stopped),
+                    Stage::Device { queue } => queue,
+                };
+                let left = deadline.saturating_sub(self.hal.now());
+                if left.is_zero() {
+                    break;
+                }
+                self.idle(queue, left.min(LOOK_AGAIN));
+                // After a time-out too: only the interrupt may be lost.
+                self.reap()?;
+                self.look_at_config()?;
             }
-            assert!(into.len() == bytes as usize, "not the request's bytes");
-            if let Some(data) = &slot.data {
-                data.copy_to(into);
+            self.overdue(token)?;
+        }
+    }
+
+    /// Brings a device back that has had a request for too long.
+    pub(super) fn overdue(&mut self, token: &Token) -> Result<(), Error> {
+        let (Request { kind, sector, .. }, stage) = self.slots.get(token)?;
+        if !matches!(stage, Stage::Device { .. }) {
+            return Ok(());
+        }
+        let needs_reset = self.transport.needs_reset();
+        self.recover(match needs_reset {
+            true => Error::NeedsReset,
+            false => Error::TimedOut { kind, sector },
+        })
+    }
+
+    /// Lets time pass until the queue's interrupt, or for `limit`.
+    fn idle(&mut self, queue: u16, limit: Duration) {
+        let interrupt = self.queues.get(usize::from(queue)).and_then(|queue| queue.interrupt);
+        match interrupt {
+            Some(interrupt) => {
+                // That the time is over is seen by the clock.
+                if self.hal.wait_for_interrupt(interrupt, limit).is_ok() {
+                    self.acknowledge();
+                }
+            }
+            None => self.hal.pause(),
+        }
+    }
+
+    /// Takes everything that the device gave back.
+    fn reap(&mut self) -> Result<(), Error> {
+        self.running()?;
+        for index in 0..self.queues.len() {
+            loop {
+                match self.queues[index].pop() {
+                    Ok(None) => break,
+                    Ok(Some((slot, written))) => {
+                        self.slots.set(slot, Stage::Returned { written });
+                        self.tries = 0;
+                        self.completed += 1;
+                    }
+                    Err(source) => {
+                        // There are at most 65,535.
+                        return self.recover(Error::Queue { queue: index as u16, source });
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    fn wait(&mut self, token: &Token) -> Result<(Request, u32), Error> {
-        self.running()?;
-        for _ in 0..WAKEUPS {
-            let (request, used) = self.returned(token)?;
-            if let Some(written) = used {
-                return Ok((request, written));
-            }
-            let woken = self.hal.wait_for_interrupt(self.interrupt, COMPLETION_LIMIT);
-            // After a time-out too: only the interrupt may be lost.
-            self.reap()?;
-            if woken.is_err() && self.returned(token)?.1.is_none() {
-                break;
-            }
-        }
-        let (Request { kind, sector, .. }, _) = self.returned(token)?;
-        let error = if self.transport.needs_reset() {
-            Error::NeedsReset { kind, sector }
-        } else {
-            Error::TimedOut { kind, sector }
-        };
-        self.stop();
-        Err(error)
-    }
-
-    fn returned(&self, token: &Token) -> Result<(Request, Option<u32>), Error> {
-        let slot = self.slots.get(usize::from(token.head));
-        let request = slot.and_then(|slot| slot.request).ok_or(Error::NoRequest)?;
-        Ok((request, request.used))
-    }
-
-    /// Takes everything that the device gave back.
-    fn reap(&mut self) -> Result<(), Error> {
-        loop {
-            match self.queue.pop_used() {
-                Ok(None) => return Ok(()),
-                Ok(Some(used)) => {
-                    let slot = self.slots.get_mut(usize::from(used.head));
-                    if let Some(request) = slot.and_then(|slot| slot.request.as_mut()) {
-                        request.used = Some(used.len);
-                    }
-                }
-                Err(error) => {
-                    self.stop();
-                    return Err(error.into());
-                }
-            }
-        }
-    }
-
     pub(super) fn running(&self) -> Result<(), Error> {
         match self.state {
             State::Running => Ok(()),
-            State::Stopped | State::Lost => Err(Error::Stopped),
+            State::Failed | State::Lost => Err(Error::Stopped),
         }
     }
 }

@@ -8,34 +8,54 @@
 mod config;
 mod error;
 mod inflight;
+mod recovery;
 mod request;
+mod requestq;
+mod shared;
+mod slots;
+mod transfer;
 
 use alloc::vec::Vec;
 
-pub use config::{Config, SECTOR};
+pub use config::{Config, Limits, SECTOR, Topology};
 pub use error::Error;
-pub use inflight::Token;
-pub use request::{Failure, Kind};
+pub use inflight::COMPLETION_LIMIT;
+pub use recovery::TRIES;
+pub use request::{Failure, ID_BYTES, Kind};
+pub use shared::SharedBlk;
+pub use slots::Token;
 
-use self::{
-    inflight::{REQUEST_BYTES, Slot},
-    request::Headers,
-};
+use self::{inflight::REQUEST_BYTES, requestq::RequestQueue, slots::Slots};
 use super::{
-    split::SplitQueue,
-    transport::{Doorbell, Transport},
+    features::Features,
+    transport::{Signalling, Transport},
 };
 use crate::{
-    block::{BLOCK_SIZE, Block, BlockDevice},
-    hal::{Hal, Interrupt},
+    hal::Hal,
     log,
     pci::{self, Address, Pci},
 };
 
-/// The only queue.
-const QUEUE: u16 = 0;
-/// Header, data, status.
-const CHAIN: u16 = 3;
+/// The most request queues that the driver uses.
+const QUEUES: u16 = 8;
+
+/// How a device is to be driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The features to be accepted where they are offered.
+    pub wanted: Features,
+    /// How the device is to tell that it is done.
+    pub signalling: Signalling,
+    /// The legacy interface, even where there is a modern one.
+    pub legacy: bool,
+}
+
+impl Default for Options {
+    /// All that the driver knows.
+    fn default() -> Self {
+        Self { wanted: Features::all(), signalling: Signalling::Best, legacy: false }
+    }
+}
 
 /// Whether the device may access memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +63,7 @@ enum State {
     /// It may.
     Running,
     /// It was reset, and said so.
-    Stopped,
+    Failed,
     /// It was reset, and did not say so: it may.
     Lost,
 }
@@ -55,23 +75,20 @@ enum State {
 pub struct VirtioBlk<H: Hal> {
     hal: H,
     transport: Transport<H>,
-    queue: SplitQueue<H>,
-    doorbell: Doorbell<H>,
-    interrupt: Interrupt,
-    headers: Headers<H>,
-    slots: Vec<Slot<H>>,
+    options: Options,
+    features: Features,
     config: Config,
+    queues: Vec<RequestQueue<H>>,
+    /// Which queue is next for a request.
+    turn: usize,
+    slots: Slots<H>,
     state: State,
-}
-
-/// What initialisation makes, beside the transport.
-struct Parts<H: Hal> {
-    queue: SplitQueue<H>,
-    doorbell: Doorbell<H>,
-    interrupt: Interrupt,
-    headers: Headers<H>,
-    slots: Vec<Slot<H>>,
-    config: Config,
+    /// How often the device was started again since it completed a request.
+    tries: u32,
+    /// The device said that its configuration changed.
+    config_changed: bool,
+    /// How many requests came back.
+    completed: u64,
 }
 
 impl<H: Hal> VirtioBlk<H> {
@@ -80,52 +97,65 @@ impl<H: Hal> VirtioBlk<H> {
     /// # Errors
     /// The device is not one that can be driven; it was told so, where it was reached.
     pub fn new_from_pci(pci: &Pci<H>, device: pci::Device) -> Result<Self, Error> {
-        Self::start(Transport::open(pci, device)?)
+        let options = Options::default();
+        Self::start(Transport::open(pci, device)?, options)
     }
 
     /// Starts a device (VIRTIO 1.4, 3.1.1).
     ///
     /// # Errors
     /// As [`VirtioBlk::new_from_pci`].
-    pub fn start(mut transport: Transport<H>) -> Result<Self, Error> {
-        // No step fails once the device was told of memory: what is dropped on the way
-        // was never the device's.
-        let parts = match Self::initialise(&mut transport) {
+    pub fn start(mut transport: Transport<H>, options: Options) -> Result<Self, Error> {
+        let hal = transport.hal().clone();
+        let started = negotiate(&mut transport, &options).and_then(|negotiated| {
+            let (features, config) = negotiated;
+            let slots = Slots::new(&hal)?;
+            let queues = enable_queues(&mut transport, &options, features, &config)?;
+            Ok((features, config, slots, queues))
+        });
+        let (features, config, slots, queues) = match started {
             Ok(parts) => parts,
             Err(error) => {
                 transport.fail();
                 return Err(error);
             }
         };
-        transport.unmask_vectors();
+        transport.unmask_interrupts();
         transport.driver_ok();
         Ok(Self {
-            hal: transport.hal().clone(),
+            hal,
             transport,
-            queue: parts.queue,
-            doorbell: parts.doorbell,
-            interrupt: parts.interrupt,
-            headers: parts.headers,
-            slots: parts.slots,
-            config: parts.config,
+            options,
+            features,
+            config,
+            queues,
+            turn: 0,
+            slots,
             state: State::Running,
+            tries: 0,
+            config_changed: false,
+            completed: 0,
         })
     }
 
-    fn initialise(transport: &mut Transport<H>) -> Result<Parts<H>, Error> {
-        let features = transport.negotiate()?;
-        let config = Config::load(transport, features)?;
-        let (entry, interrupt) = transport.set_up_vectors()?;
-        let size = SplitQueue::<H>::size_for(transport.select_queue(QUEUE)?);
-        if size < CHAIN {
-            return Err(Error::QueueSize(size));
-        }
-        let hal = transport.hal();
-        let queue = SplitQueue::new(hal, size)?;
-        let headers = Headers::new(hal)?;
-        let slots = (0..size).map(|_| Slot::new()).collect();
-        let doorbell = transport.enable_queue(QUEUE, size, entry, queue.areas())?;
-        Ok(Parts { queue, doorbell, interrupt, headers, slots, config })
+    /// Starts the device once more after a reset; its queues are gone, its requests are not.
+    fn bring_up(&mut self) -> Result<(), Error> {
+        let started =
+            negotiate(&mut self.transport, &self.options).and_then(|(features, config)| {
+                let queues = enable_queues(&mut self.transport, &self.options, features, &config)?;
+                Ok((features, config, queues))
+            });
+        let (features, config, queues) = match started {
+            Ok(parts) => parts,
+            Err(error) => {
+                self.transport.fail();
+                return Err(error);
+            }
+        };
+        (self.features, self.config, self.queues, self.turn) = (features, config, queues, 0);
+        self.transport.unmask_interrupts();
+        self.transport.driver_ok();
+        Ok(())
     }
 
     /// Where the device is.
@@ -138,11 +168,43 @@ impl<H: Hal> VirtioBlk<H> {
         &self.config
     }
 
+    /// What was negotiated.
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// How many request queues are in use.
+    pub fn queue_count(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// Whether a request with so many bytes of data fits beside those in flight.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let pieces = (bytes as u64).div_ceil(self.config.segment_bytes.into());
+        // A request has at most `request_bytes`.
+        let chain = pieces as usize + 2;
+        self.slots.has_room() && self.queues.iter().any(|queue| queue.fits(chain))
+    }
+
+    /// The machine.
+    pub fn hal(&self) -> &H {
+        &self.hal
+    }
+
+    /// The most bytes of one request: whole blocks.
+    pub fn request_bytes(&self) -> usize {
+        let room = self.queues.iter().map(RequestQueue::data_descriptors).min().unwrap_or(1);
+        let pieces = self.config.segments.min(room);
+        let most = u64::from(pieces) * u64::from(self.config.segment_bytes);
+        // At most `REQUEST_BYTES`, so it fits; both are whole blocks.
+        most.min(REQUEST_BYTES as u64) as usize
+    }
+
     /// Takes the device out of the game: afterwards every request fails.
     fn stop(&mut self) {
         if self.state == State::Running {
             self.state = match self.transport.shut_down() {
-                Ok(()) => State::Stopped,
+                Ok(()) => State::Failed,
                 Err(_) => State::Lost,
             };
         }
@@ -155,67 +217,55 @@ impl<H: Hal> VirtioBlk<H> {
     pub fn close(mut self) -> Result<(), Error> {
         self.running()?;
         let ended = self.transport.shut_down();
-        self.state = if ended.is_ok() { State::Stopped } else { State::Lost };
+        self.state = if ended.is_ok() { State::Failed } else { State::Lost };
         Ok(ended?)
-    }
-
-    /// Reads whole sectors, as many as `into` has room for, by requests of at most 64 KiB.
-    ///
-    /// # Errors
-    /// Nothing was done if the range is refused; else `into` is worth nothing.
-    pub fn read_sectors(&mut self, sector: u64, into: &mut [u8]) -> Result<(), Error> {
-        self.config.check(sector, into.len())?;
-        let pieces = into.chunks_mut(REQUEST_BYTES);
-        for (piece, sector) in pieces.zip((sector..).step_by(REQUEST_BYTES / SECTOR)) {
-            let token = self.submit_read(sector, piece.len())?;
-            self.finish(token, piece)?;
-        }
-        Ok(())
-    }
-
-    /// Writes whole sectors, by requests of at most 64 KiB.
-    ///
-    /// # Errors
-    /// Nothing was done if the range is refused; else it holds old and new data.
-    pub fn write_sectors(&mut self, sector: u64, data: &[u8]) -> Result<(), Error> {
-        self.check_write(sector, data.len())?;
-        let pieces = data.chunks(REQUEST_BYTES);
-        for (piece, sector) in pieces.zip((sector..).step_by(REQUEST_BYTES / SECTOR)) {
-            let token = self.submit_write(sector, piece)?;
-            self.finish(token, &mut [])?;
-        }
-        Ok(())
     }
 }
 
-/// Sectors of a block.
-const BLOCK_SECTORS: u64 = (BLOCK_SIZE / SECTOR) as u64;
+/// Reset, features, configuration (VIRTIO 1.4, 3.1.1, steps 1 to 6).
+fn negotiate<H: Hal>(
+    transport: &mut Transport<H>,
+    options: &Options,
+) -> Result<(Features, Config), Error> {
+    let features = transport.negotiate(options.wanted)?;
+    let config = Config::load(transport, features)?;
+    Ok((features, config))
+}
 
-impl<H: Hal> BlockDevice for VirtioBlk<H> {
-    type Error = Error;
-
-    fn blocks(&self) -> u64 {
-        self.config.sectors / BLOCK_SECTORS
+/// Interrupts and queues (step 7).
+///
+/// Memory that the device was told of is kept for good where a later step fails.
+fn enable_queues<H: Hal>(
+    transport: &mut Transport<H>,
+    options: &Options,
+    features: Features,
+    config: &Config,
+) -> Result<Vec<RequestQueue<H>>, Error> {
+    // `num_queues` of the device configuration is a claim; that of the transport is a fact.
+    let count = match config.queues.min(QUEUES) {
+        1 => 1,
+        claimed => claimed.min(transport.queues()),
+    };
+    if count == 0 {
+        return Err(Error::NoQueues);
     }
-
-    fn read_only(&self) -> bool {
-        self.config.read_only
-    }
-
-    fn read_block(&mut self, block: u64, into: &mut Block) -> Result<(), Error> {
-        self.read_sectors(block.saturating_mul(BLOCK_SECTORS), into)
-    }
-
-    fn write_block(&mut self, block: u64, data: &Block) -> Result<(), Error> {
-        self.write_sectors(block.saturating_mul(BLOCK_SECTORS), data)
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        match self.submit_flush()? {
-            Some(token) => self.finish(token, &mut []),
-            None => Ok(()),
+    transport.set_up_interrupts(count, options.signalling);
+    let mut queues = Vec::new();
+    for index in 0..count {
+        match RequestQueue::enable(transport, features, index) {
+            Ok(queue) => queues.push(queue),
+            Err(error) => {
+                // The device knows of them until it is reset.
+                queues.iter_mut().for_each(RequestQueue::abandon);
+                return Err(error);
+            }
         }
     }
+    // Only now: the device may have refused one queue's entry, and all share its line since.
+    for (queue, index) in queues.iter_mut().zip(0..) {
+        queue.listen(transport.queue_interrupt(index));
+    }
+    Ok(queues)
 }
 
 impl<H: Hal> Drop for VirtioBlk<H> {
@@ -227,11 +277,8 @@ impl<H: Hal> Drop for VirtioBlk<H> {
                 "[VirtIO] {} did not confirm its reset: its DMA memory is not released",
                 self.transport.device().address()
             );
-            self.queue.abandon();
-            self.headers.abandon();
-            for data in self.slots.iter_mut().filter_map(|slot| slot.data.as_mut()) {
-                data.abandon();
-            }
+            self.queues.iter_mut().for_each(RequestQueue::abandon);
+            self.slots.abandon();
         }
     }
 }

@@ -1,22 +1,33 @@
-//! Block requests (VIRTIO 1.4, 5.2.6).
+//! Block requests: what the device reads and writes of them (VIRTIO 1.4, 5.2.6).
 
 use core::fmt;
 
+use alloc::vec::Vec;
+
+use super::Error;
 use crate::{
     dma::{DmaBuffer, DmaError},
     hal::Hal,
+    virtio::queue::Segment,
 };
 
 /// Bytes of the header: type, reserved, sector.
-pub(super) const HEADER: u32 = 16;
+const HEADER: u32 = 16;
 /// Where the status byte is in a request's place.
 const STATUS: usize = 16;
 /// Bytes of a request's place: header, status, and space up to the next header.
 const PLACE: usize = 32;
-/// One page of their own, so that no other data shares it.
+/// Pages of their own, so that no other data shares them.
 const PAGE: usize = 4096;
+/// Places of a page.
+const PLACES: usize = PAGE / PLACE;
 /// What the status byte holds until the device writes it: no status.
 const NOT_WRITTEN: u8 = 0xff;
+
+/// Bytes of `struct virtio_blk_discard_write_zeroes`.
+pub(super) const RANGE: usize = 16;
+/// Bytes of the answer to `VIRTIO_BLK_T_GET_ID`.
+pub const ID_BYTES: usize = 20;
 
 /// What a request asks for; the value is `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +38,19 @@ pub enum Kind {
     Write = 1,
     /// `VIRTIO_BLK_T_FLUSH`.
     Flush = 4,
+    /// `VIRTIO_BLK_T_GET_ID`.
+    GetId = 8,
+    /// `VIRTIO_BLK_T_DISCARD`.
+    Discard = 11,
+    /// `VIRTIO_BLK_T_WRITE_ZEROES`.
+    WriteZeroes = 13,
+}
+
+impl Kind {
+    /// Whether the device writes the data.
+    pub(super) fn device_writes(self) -> bool {
+        matches!(self, Self::Read | Self::GetId)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -35,6 +59,9 @@ impl fmt::Display for Kind {
             Self::Read => "read",
             Self::Write => "write",
             Self::Flush => "flush",
+            Self::GetId => "get-id",
+            Self::Discard => "discard",
+            Self::WriteZeroes => "write-zeroes",
         })
     }
 }
@@ -56,41 +83,90 @@ pub enum Failure {
     Unknown(u8),
 }
 
-/// The headers and status bytes of all requests, one place for each head.
+/// What a request is, apart from its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) kind: Kind,
+    /// The header's sector; of a discard or write-zeroes, where its range begins.
+    pub(super) sector: u64,
+    /// Bytes of the data.
+    pub(super) bytes: u32,
+}
+
+impl Request {
+    /// The sector for the header: those of a range stand in the data (5.2.6.1).
+    fn header_sector(&self) -> u64 {
+        match self.kind {
+            Kind::Read | Kind::Write => self.sector,
+            Kind::Flush | Kind::GetId | Kind::Discard | Kind::WriteZeroes => 0,
+        }
+    }
+
+    /// The bytes that the device writes if all goes well, its status byte among them.
+    pub(super) fn written(&self) -> u32 {
+        1 + if self.kind.device_writes() { self.bytes } else { 0 }
+    }
+}
+
+/// The headers and status bytes of all requests, one place for each slot.
 #[derive(Debug)]
 pub(super) struct Headers<H: Hal> {
-    memory: DmaBuffer<H>,
+    pages: Vec<DmaBuffer<H>>,
 }
 
 impl<H: Hal> Headers<H> {
-    /// Room for [`MAX_SIZE`](crate::virtio::split::MAX_SIZE) heads.
+    /// Room for the first slots.
     pub(super) fn new(hal: &H) -> Result<Self, DmaError> {
-        const { assert!(PLACE * crate::virtio::split::MAX_SIZE as usize <= PAGE) }
-        Ok(Self { memory: DmaBuffer::new(hal, PAGE, PAGE)? })
+        let mut headers = Self { pages: Vec::new() };
+        headers.reserve(hal, 0)?;
+        Ok(headers)
+    }
+
+    /// Makes room for a slot.
+    pub(super) fn reserve(&mut self, hal: &H, slot: u16) -> Result<(), DmaError> {
+        while self.pages.len() <= usize::from(slot) / PLACES {
+            self.pages.push(DmaBuffer::new(hal, PAGE, PAGE)?);
+        }
+        Ok(())
     }
 
     /// Writes the header of a request and pre-sets its status byte.
-    pub(super) fn prepare(&mut self, head: u16, kind: Kind, sector: u64) {
-        let place = place(head);
-        self.memory.store(place, kind as u32);
-        self.memory.store(place + 4, 0_u32);
-        self.memory.store(place + 8, sector);
-        self.memory.store(place + STATUS, NOT_WRITTEN);
+    pub(super) fn prepare(&mut self, slot: u16, request: &Request) {
+        let (page, place) = self.place(slot);
+        let page = &mut self.pages[page];
+        page.store(place, request.kind as u32);
+        page.store(place + 4, 0_u32);
+        page.store(place + 8, request.header_sector());
+        page.store(place + STATUS, NOT_WRITTEN);
     }
 
-    /// Where the device finds the header.
-    pub(super) fn header(&self, head: u16) -> u64 {
-        self.memory.address() + place(head) as u64
-    }
-
-    /// Where the device puts the status byte.
-    pub(super) fn status(&self, head: u16) -> u64 {
-        self.header(head) + STATUS as u64
+    /// The chain of a request: header, data in pieces of at most `piece` bytes, status.
+    pub(super) fn chain(
+        &self,
+        slot: u16,
+        request: &Request,
+        data: Option<&DmaBuffer<H>>,
+        piece: u32,
+    ) -> Vec<Segment> {
+        let (page, place) = self.place(slot);
+        let header = self.pages[page].address() + place as u64;
+        let mut chain = Vec::with_capacity(3);
+        chain.push(Segment { address: header, len: HEADER, device_writes: false });
+        let (mut address, mut left) = (data.map_or(0, DmaBuffer::address), request.bytes);
+        while left > 0 {
+            let len = left.min(piece);
+            chain.push(Segment { address, len, device_writes: request.kind.device_writes() });
+            address += u64::from(len);
+            left -= len;
+        }
+        chain.push(Segment { address: header + STATUS as u64, len: 1, device_writes: true });
+        chain
     }
 
     /// How the request ended.
-    pub(super) fn outcome(&self, head: u16) -> Result<(), Failure> {
-        match self.memory.load::<u8>(place(head) + STATUS) {
+    pub(super) fn outcome(&self, slot: u16) -> Result<(), Failure> {
+        let (page, place) = self.place(slot);
+        match self.pages[page].load::<u8>(place + STATUS) {
             0 => Ok(()),
             1 => Err(Failure::Io),
             2 => Err(Failure::Unsupported),
@@ -101,10 +177,25 @@ impl<H: Hal> Headers<H> {
 
     /// Gives the memory up for good: see [`DmaBuffer::abandon`].
     pub(super) fn abandon(&mut self) {
-        self.memory.abandon();
+        self.pages.iter_mut().for_each(DmaBuffer::abandon);
+    }
+
+    fn place(&self, slot: u16) -> (usize, usize) {
+        let slot = usize::from(slot);
+        (slot / PLACES, slot % PLACES * PLACE)
     }
 }
 
-fn place(head: u16) -> usize {
-    PLACE * usize::from(head)
+/// `struct virtio_blk_discard_write_zeroes`: one range (VIRTIO 1.4, 5.2.6).
+pub(super) fn range(sector: u64, sectors: u32, unmap: bool) -> [u8; RANGE] {
+    let mut bytes = [0; RANGE];
+    bytes[..8].copy_from_slice(&sector.to_le_bytes());
+    bytes[8..12].copy_from_slice(&sectors.to_le_bytes());
+    bytes[12..].copy_from_slice(&u32::from(unmap).to_le_bytes());
+    bytes
+}
+
+/// The error of a request that the device ended badly.
+pub(super) fn failed(request: &Request, failure: Failure) -> Error {
+    Error::Failed { kind: request.kind, sector: request.sector, failure }
 }

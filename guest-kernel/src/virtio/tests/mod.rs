@@ -1,5 +1,7 @@
 //! Tests of the driver against a device that does what the test says.
 
+mod defects;
+mod faults;
 mod init;
+mod recovery;
 mod requests;
-mod split;

@@ -1,6 +1,6 @@
 //! The local APIC: where interrupts arrive, and the clock for waits.
 
-use core::{sync::atomic::Ordering, time::Duration};
+use core::{cell::Cell, sync::atomic::Ordering, time::Duration};
 
 use eclipse_kernel::hal::{DeviceMemory, HalError};
 use x86_64::{instructions::interrupts, registers::model_specific::Msr};
@@ -21,6 +21,7 @@ const X2APIC: u64 = 1 << 10;
 
 /// Registers, by offset (Intel SDM volume 3, "Advanced Programmable Interrupt Controller").
 const ID: u64 = 0x20;
+const INTERRUPT_COMMAND: u64 = 0x300;
 const TASK_PRIORITY: u64 = 0x80;
 const SPURIOUS: u64 = 0xF0;
 const LVT_TIMER: u64 = 0x320;
@@ -31,6 +32,8 @@ const DIVIDE: u64 = 0x3E0;
 
 /// SPURIOUS: the APIC delivers interrupts.
 const SOFTWARE_ENABLE: u32 = 1 << 8;
+/// INTERRUPT_COMMAND: to this processor itself, asserted.
+const TO_SELF: u32 = 1 << 18 | 1 << 14;
 /// A local vector table entry that delivers nothing.
 const MASKED: u32 = 1 << 16;
 /// DIVIDE: one count is 16 ticks of the APIC's clock.
@@ -59,6 +62,12 @@ pub enum Error {
 struct LocalApic {
     registers: DeviceMemory,
     clocks: Clocks,
+    /// The time-stamp counter when the clock began.
+    start: u64,
+    /// Nanoseconds of one of its ticks, times 2^32: a division costs an emulated processor dear.
+    scale: u64,
+    /// The nanoseconds that were told last.
+    told: Cell<u64>,
 }
 
 /// How fast the two clocks run.
@@ -85,6 +94,12 @@ impl LocalApic {
 
     fn store(&self, offset: u64, value: u32) {
         metal::store(self.registers, offset, value);
+    }
+
+    /// The counts of the timer that are as long as `limit`.
+    fn counts(&self, limit: Duration) -> u64 {
+        let microseconds = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+        microseconds.saturating_mul(self.clocks.timer) / 1000
     }
 
     /// The clocks, measured for one millisecond against the interval timer.
@@ -122,13 +137,15 @@ fn time_stamp() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// The time since the processor was switched on; 0 before [`init`].
+/// The time since [`init`]. It never goes back, even where the counter does.
 pub fn now() -> Duration {
     let apic = APIC.borrow();
-    let ticks = u128::from(time_stamp());
-    let nanoseconds =
-        apic.as_ref().map_or(0, |apic| ticks * 1_000_000 / u128::from(apic.clocks.tsc));
-    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    let Some(apic) = apic.as_ref() else { return Duration::ZERO };
+    let ticks = time_stamp().saturating_sub(apic.start);
+    let nanoseconds = (u128::from(ticks) * u128::from(apic.scale)) >> 32;
+    let told = apic.told.get().max(nanoseconds as u64);
+    apic.told.set(told);
+    Duration::from_nanos(told)
 }
 
 /// The interval timer's count, which runs down.
@@ -155,12 +172,15 @@ pub fn init() -> Result<(), Error> {
     // SAFETY: only the enable bit changes, and no interrupt is on.
     unsafe { Msr::new(0x1B).write(base | ENABLED) };
     let registers = memory::map_device(base & 0x000F_FFFF_FFFF_F000, 0x1000)?;
-    let mut apic = LocalApic { registers, clocks: Clocks::USUAL };
+    let clocks = Clocks::USUAL;
+    let mut apic = LocalApic { registers, clocks, start: 0, scale: 0, told: Cell::new(0) };
     apic.store(TASK_PRIORITY, 0);
     apic.store(LVT_LINT0, MASKED);
     apic.store(SPURIOUS, SOFTWARE_ENABLE | u32::from(SPURIOUS_VECTOR));
     apic.store(DIVIDE, BY_16);
     apic.clocks = apic.measure();
+    apic.start = time_stamp();
+    apic.scale = (1_000_000 << 32) / apic.clocks.tsc;
     LOCAL_APIC.store(registers.base, Ordering::Relaxed);
     *APIC.borrow() = Some(apic);
     interrupts::enable();
@@ -184,8 +204,19 @@ fn silence_legacy() {
 /// The message address that reaches this processor (Intel SDM volume 3, "Message Signalled
 /// Interrupts"); `None` before [`init`].
 pub fn message_address() -> Option<u64> {
-    let apic = APIC.borrow();
-    apic.as_ref().map(|apic| 0xFEE0_0000 | u64::from(apic.load(ID) >> 24) << 12)
+    id().map(|id| 0xFEE0_0000 | u64::from(id) << 12)
+}
+
+/// The number of this processor's local APIC; `None` before [`init`].
+pub fn id() -> Option<u8> {
+    APIC.borrow().as_ref().map(|apic| (apic.load(ID) >> 24) as u8)
+}
+
+/// Interrupts this processor at `vector`, as a device's message would; nothing before [`init`].
+pub fn interrupt_self(vector: u8) {
+    if let Some(apic) = &*APIC.borrow() {
+        apic.store(INTERRUPT_COMMAND, TO_SELF | u32::from(vector));
+    }
 }
 
 /// Sleeps until `line` is raised, or was since it was last taken, and takes it.
@@ -202,6 +233,22 @@ pub fn sleep(limit: Duration) {
     let _ = sleep_until(limit, any_raised);
 }
 
+/// Has the timer interrupt a task of ring 3 after `limit`.
+pub fn start_slice(limit: Duration) {
+    if let Some(apic) = &*APIC.borrow() {
+        apic.store(LVT_TIMER, u32::from(TIMER_VECTOR));
+        apic.store(INITIAL_COUNT, u32::try_from(apic.counts(limit)).unwrap_or(u32::MAX).max(1));
+    }
+}
+
+/// Stops the timer. A shot that ended meanwhile leaves its mark behind, which counts for nothing.
+pub fn end_slice() {
+    if let Some(apic) = &*APIC.borrow() {
+        apic.store(INITIAL_COUNT, 0);
+        apic.store(LVT_TIMER, MASKED);
+    }
+}
+
 /// Sleeps until `ready`, which is asked with interrupts off, after each interrupt.
 ///
 /// The timer runs only here, so that nothing interrupts the kernel at a time of its own.
@@ -211,8 +258,7 @@ pub fn sleep(limit: Duration) {
 fn sleep_until(limit: Duration, ready: impl Fn() -> bool) -> Result<(), HalError> {
     let apic = APIC.borrow();
     let apic = apic.as_ref().ok_or(HalError::TimedOut)?;
-    let nanoseconds = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-    let mut counts = (nanoseconds / 1000).saturating_mul(apic.clocks.timer) / 1000;
+    let mut counts = apic.counts(limit);
     let mut running = false;
     let result = loop {
         // Off, so that no interrupt slips in between the question and the sleep.

@@ -6,9 +6,10 @@
 
 .set KERNEL_BASE, 0xFFFFFFFF80000000
 
-# What the processor must have: long mode (bit 29) and no-execute pages (bit 20)
-# of CPUID 80000001h EDX.
-.set WANTED_FEATURES, (1 << 29) | (1 << 20)
+# Of CPUID 80000001h EDX: long mode, which the processor must have, and no-execute
+# pages, which it need not.
+.set LONG_MODE, 1 << 29
+.set NO_EXECUTE, 1 << 20
 
 .section .note.pvh, "a", @note
 .balign 4
@@ -34,9 +35,9 @@ pvh_start:
     jb unfit
     movl $0x80000001, %eax
     cpuid
-    andl $WANTED_FEATURES, %edx
-    cmpl $WANTED_FEATURES, %edx
-    jne unfit
+    testl $LONG_MODE, %edx
+    jz unfit
+    movl %edx, %edi
 
     lgdt gdt_low - KERNEL_BASE
     movl $(root_table - KERNEL_BASE), %eax
@@ -46,8 +47,11 @@ pvh_start:
     movl %eax, %cr4
     movl $0xC0000080, %ecx              # EFER
     rdmsr
-    orl $0x900, %eax                    # LME, NXE
-    wrmsr
+    orl $0x100, %eax                    # LME
+    testl $NO_EXECUTE, %edi
+    jz 1f
+    orl $0x800, %eax                    # NXE
+1:  wrmsr
     movl %cr0, %eax
     orl $0x80010001, %eax               # PG, WP, PE
     movl %eax, %cr0
@@ -95,7 +99,7 @@ higher_half:
 
 .section .rodata.boot, "a", @progbits
 unfit_text:
-    .asciz "[PANIC] the processor lacks long mode or no-execute pages\n"
+    .asciz "[PANIC] the processor lacks long mode\n"
 
 .section .data.boot, "aw", @progbits
 .balign 8
@@ -105,6 +109,8 @@ gdt:
     .quad 0x00AF9A000000FFFF            # 08h: 64-bit code
     .quad 0x00CF92000000FFFF            # 10h: data
     .quad 0, 0                          # 18h: the task state segment, set at run time
+    .quad 0x00CFF2000000FFFF            # 28h: data of ring 3
+    .quad 0x00AFFA000000FFFF            # 30h: 64-bit code of ring 3
 gdt_end:
 .balign 8
     .skip 6
@@ -140,8 +146,23 @@ boot_directory:
     .set page, page + 0x200000
     .endr
 
+# The stacks: the kernel's, and one for each entry of the interrupt stack table. The
+# page below each is never mapped, so that a stack that grows too far faults.
 .section .stack, "aw", @nobits
 .balign 4096
+    .skip 0x1000
     .skip 0x10000
 .global boot_stack_top
 boot_stack_top:
+    .skip 0x1000
+    .skip 0x4000
+.global exception_stack_top
+exception_stack_top:
+    .skip 0x1000
+    .skip 0x4000
+.global abort_stack_top
+abort_stack_top:
+    .skip 0x1000
+    .skip 0x4000
+.global interrupt_stack_top
+interrupt_stack_top:

@@ -2,7 +2,7 @@
 
 use core::{
     arch::asm,
-    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
 use x86_64::{VirtAddr, instructions::tables::lidt, structures::DescriptorTablePointer};
@@ -15,8 +15,17 @@ pub const FIRST_VECTOR: u8 = 0x30;
 /// How many vectors there are for message-signalled interrupts.
 const VECTORS: u8 = 32;
 
-/// The line of [`RAISED`] after those vectors: the timer of the local APIC.
-pub const TIMER_LINE: u8 = VECTORS;
+/// The first vector for the inputs of the I/O APIC.
+pub const FIRST_INPUT_VECTOR: u8 = FIRST_VECTOR + VECTORS;
+
+/// How many inputs of the I/O APIC are driven.
+pub const INPUTS: u8 = 24;
+
+/// The line of [`RAISED`] after those of drivers: the timer of the local APIC.
+pub const TIMER_LINE: u8 = VECTORS + INPUTS;
+
+/// How many lines there are: message-signalled, inputs of the I/O APIC, timer.
+const LINES: usize = TIMER_LINE as usize + 1;
 
 /// The vector of that timer.
 pub const TIMER_VECTOR: u8 = 0xFE;
@@ -24,20 +33,38 @@ pub const TIMER_VECTOR: u8 = 0xFE;
 /// The vector of the local APIC's spurious interrupts.
 pub const SPURIOUS_VECTOR: u8 = 0xFF;
 
-/// The vectors that the 8259s are moved to, away from the exceptions; they stay masked.
+/// The vectors that the 8259s are moved to, away from the exceptions. The 8259s stay masked, but
+/// a masked one can still raise a spurious interrupt.
 pub const LEGACY_VECTORS: core::ops::Range<u8> = 0x20..0x30;
+
+/// The vectors of the exceptions come first.
+const EXCEPTIONS: usize = 32;
 
 /// Bytes of a stub in arch/interrupts.s.
 const STUB_BYTES: u64 = 16;
 
 /// Which lines were raised since they were last taken. The entry code sets them.
 #[unsafe(no_mangle)]
-static RAISED: [AtomicBool; VECTORS as usize + 1] =
-    [const { AtomicBool::new(false) }; VECTORS as usize + 1];
+static RAISED: [AtomicBool; LINES] = [const { AtomicBool::new(false) }; LINES];
+
+/// Which of those have ended a sleep already: one that nobody takes ends no second.
+static NOTICED: [AtomicBool; LINES] = [const { AtomicBool::new(false) }; LINES];
+
+/// Which inputs of the I/O APIC are masked since they were raised. The entry code sets them.
+#[unsafe(no_mangle)]
+static MASKED: [AtomicBool; INPUTS as usize] = [const { AtomicBool::new(false) }; INPUTS as usize];
+
+/// Interrupts at vectors that are nobody's, and spurious ones. The entry code counts them.
+#[unsafe(no_mangle)]
+static STRAY: AtomicU32 = AtomicU32::new(0);
 
 /// Where the local APIC is mapped, for the end of an interrupt.
 #[unsafe(no_mangle)]
 pub static LOCAL_APIC: AtomicU64 = AtomicU64::new(0);
+
+/// Where the I/O APIC is mapped, for an input that is to be masked.
+#[unsafe(no_mangle)]
+pub static IO_APIC: AtomicU64 = AtomicU64::new(0);
 
 /// How many vectors are set aside.
 static ALLOCATED: AtomicU8 = AtomicU8::new(0);
@@ -45,7 +72,9 @@ static ALLOCATED: AtomicU8 = AtomicU8::new(0);
 unsafe extern "C" {
     fn exception_stubs();
     fn interrupt_stubs();
-    fn ignored_stub();
+    fn input_stubs();
+    fn timer_stub();
+    fn stray_stub();
 }
 
 /// One entry of the table, as the processor defines it.
@@ -80,24 +109,26 @@ static TABLE: Shared<[Gate; 256]> = Shared::new([Gate::ABSENT; 256]);
 
 /// Loads the interrupt descriptor table. Interrupts stay off.
 pub fn init() {
-    let exception = exception_stubs as *const () as u64;
-    let interrupt = interrupt_stubs as *const () as u64;
-    let ignored = Gate::new(ignored_stub as *const () as u64, Stack::Interrupt);
+    let gate = |stub: unsafe extern "C" fn(), number: usize, stack| {
+        Gate::new(stub as *const () as u64 + number as u64 * STUB_BYTES, stack)
+    };
     let mut table = TABLE.borrow();
-    for (vector, gate) in (0..).zip(&mut table[..32]) {
+    for (vector, entry) in table.iter_mut().enumerate() {
         let stack = if matches!(vector, 2 | 8 | 18) { Stack::Abort } else { Stack::Exception };
-        *gate = Gate::new(exception + vector * STUB_BYTES, stack);
+        *entry = if vector < EXCEPTIONS {
+            gate(exception_stubs, vector, stack)
+        } else {
+            gate(stray_stub, 0, Stack::Interrupt)
+        };
     }
-    for vector in LEGACY_VECTORS {
-        table[usize::from(vector)] = ignored;
+    for line in 0..usize::from(VECTORS) {
+        table[usize::from(FIRST_VECTOR) + line] = gate(interrupt_stubs, line, Stack::Interrupt);
     }
-    table[usize::from(SPURIOUS_VECTOR)] = ignored;
-    for line in 0..VECTORS {
-        let address = interrupt + u64::from(line) * STUB_BYTES;
-        table[usize::from(FIRST_VECTOR + line)] = Gate::new(address, Stack::Interrupt);
+    for input in 0..usize::from(INPUTS) {
+        let entry = gate(input_stubs, input, Stack::Interrupt);
+        table[usize::from(FIRST_INPUT_VECTOR) + input] = entry;
     }
-    let timer = interrupt + u64::from(TIMER_LINE) * STUB_BYTES;
-    table[usize::from(TIMER_VECTOR)] = Gate::new(timer, Stack::Interrupt);
+    table[usize::from(TIMER_VECTOR)] = gate(timer_stub, 0, Stack::Interrupt);
     let pointer = DescriptorTablePointer {
         limit: (size_of_val(&*table) - 1) as u16,
         base: VirtAddr::from_ptr(&*table),
@@ -115,10 +146,16 @@ pub fn allocate_vector() -> Option<u8> {
     })
 }
 
-/// The line of a vector that was set aside.
+/// The line of a vector that was set aside, or is an input's.
 pub fn line_of(vector: u32) -> Option<u8> {
     let line = u8::try_from(vector).ok()?.checked_sub(FIRST_VECTOR)?;
-    (line < ALLOCATED.load(Ordering::Relaxed)).then_some(line)
+    let allocated = line < ALLOCATED.load(Ordering::Relaxed);
+    (allocated || (VECTORS..TIMER_LINE).contains(&line)).then_some(line)
+}
+
+/// The input of the I/O APIC that raises `line`, if one does.
+pub fn input_of(line: u8) -> Option<u8> {
+    line.checked_sub(VECTORS).filter(|&input| input < INPUTS)
 }
 
 /// Whether `line` was raised since this was last asked.
@@ -126,14 +163,34 @@ pub fn take(line: u8) -> bool {
     let raised = &RAISED[usize::from(line)];
     let was = raised.load(Ordering::Acquire);
     if was {
+        NOTICED[usize::from(line)].store(false, Ordering::Relaxed);
         raised.store(false, Ordering::Relaxed);
     }
     was
 }
 
-/// Whether a driver's line was raised and not taken.
+/// Whether a driver's line was raised that was not taken, and that this did not tell of before.
 pub fn any_raised() -> bool {
-    RAISED[..usize::from(VECTORS)].iter().any(|raised| raised.load(Ordering::Acquire))
+    let drivers = RAISED[..usize::from(TIMER_LINE)].iter().zip(&NOTICED);
+    let mut any = false;
+    for (_, noticed) in drivers.filter(|(raised, _)| raised.load(Ordering::Acquire)) {
+        any |= !noticed.load(Ordering::Relaxed);
+        noticed.store(true, Ordering::Relaxed);
+    }
+    any
+}
+
+/// Whether `input` is masked since it was raised, from which it is to be freed now.
+pub fn take_masked(input: u8) -> bool {
+    let masked = &MASKED[usize::from(input)];
+    let was = masked.load(Ordering::Acquire);
+    masked.store(false, Ordering::Relaxed);
+    was
+}
+
+/// How many interrupts came at vectors that are nobody's, or were spurious.
+pub fn strays() -> u32 {
+    STRAY.load(Ordering::Relaxed)
 }
 
 /// Resets the processor by faulting where no fault can be delivered.

@@ -38,17 +38,19 @@ exception_entry:
     pushq %r14
     pushq %r15
     cld
+    testb $3, 144(%rsp)                 # the code segment: of ring 3?
+    jnz user_exception
     movq %rsp, %rdi
     call exception_report               # does not come back
     ud2
 .size exception_entry, . - exception_entry
 
-# One stub for each line of RAISED, in arch/interrupts.rs.
+# One stub for each message-signalled line of RAISED, in arch/interrupts.rs.
 .balign 16
 .global interrupt_stubs
 interrupt_stubs:
 .set line, 0
-.rept 33
+.rept 32
     .balign 16
     pushq %rax
     movl $line, %eax
@@ -56,20 +58,66 @@ interrupt_stubs:
     .set line, line + 1
 .endr
 
+# One stub for each input of the I/O APIC: the lines after those.
+.balign 16
+.global input_stubs
+input_stubs:
+.set input, 0
+.rept 24
+    .balign 16
+    pushq %rax
+    movl $input, %eax
+    jmp input_entry
+    .set input, input + 1
+.endr
+
+# The line after those.
+.balign 16
+.global timer_stub
+timer_stub:
+    pushq %rax
+    testb $3, 16(%rsp)                  # the code segment: of ring 3?
+    jnz user_timer
+    movl $56, %eax
+
 .balign 16
 .type interrupt_entry, @function
 interrupt_entry:
     movb $1, RAISED(%rax)
+interrupt_end:
     movq LOCAL_APIC(%rip), %rax
     movl $0, 0xB0(%rax)                 # end of interrupt
     popq %rax
     iretq
 .size interrupt_entry, . - interrupt_entry
 
-# What needs no answer: spurious interrupts of the local APIC and of the 8259s.
+# A level-triggered input stays raised until its device lets go, which only the
+# driver can make it do: mask the input before the end of the interrupt, or it
+# would come again at once. The kernel reaches the I/O APIC with interrupts off.
 .balign 16
-.global ignored_stub
-.type ignored_stub, @function
-ignored_stub:
-    iretq
-.size ignored_stub, . - ignored_stub
+.type input_entry, @function
+input_entry:
+    movb $1, RAISED + 32(%rax)
+    movb $1, MASKED(%rax)
+    pushq %rdx
+    movq IO_APIC(%rip), %rdx
+    leal 0x10(%rax,%rax), %eax          # low half of the redirection entry
+    movl %eax, (%rdx)
+    movl 0x10(%rdx), %eax
+    orl $0x10000, %eax
+    movl %eax, 0x10(%rdx)
+    popq %rdx
+    jmp interrupt_end
+.size input_entry, . - input_entry
+
+# An interrupt that nobody asked for, or a spurious one. The latter wants no end of
+# interrupt, but looks the same as a message to its vector, which does. Entries do
+# not nest, so nothing else is in service, and one too many does no harm.
+.balign 16
+.global stray_stub
+.type stray_stub, @function
+stray_stub:
+    pushq %rax
+    incl STRAY(%rip)
+    jmp interrupt_end
+.size stray_stub, . - stray_stub

@@ -3,9 +3,11 @@
 pub mod apic;
 pub mod bytes;
 pub mod interrupts;
+pub mod io_apic;
 pub mod paging;
 pub mod segments;
 pub mod serial;
+pub mod user;
 
 use core::{
     arch::{asm, global_asm},
@@ -16,6 +18,7 @@ use eclipse_kernel::hal::Word;
 
 global_asm!(include_str!("boot.s"), options(att_syntax));
 global_asm!(include_str!("interrupts.s"), options(att_syntax));
+global_asm!(include_str!("user.s"), options(att_syntax));
 
 /// The port of QEMU's isa-debug-exit device: a byte stored there ends the machine.
 const DEBUG_EXIT: u16 = 0xF4;

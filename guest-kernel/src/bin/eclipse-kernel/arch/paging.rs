@@ -8,7 +8,10 @@ use core::{ops::Range, slice};
 use eclipse_kernel::frames::{End, FRAME, Frames};
 use x86_64::{
     PhysAddr,
-    registers::control::{Cr3, Cr3Flags},
+    registers::{
+        control::{Cr3, Cr3Flags},
+        model_specific::{Efer, EferFlags},
+    },
     structures::paging::{PageTable, PageTableFlags as Flags, PhysFrame},
 };
 
@@ -44,6 +47,12 @@ pub const DEVICE: Flags = ORDINARY.union(Flags::NO_CACHE).union(Flags::WRITE_THR
 /// How many tables the image brings along, so that they need not be zeroed.
 const POOL_TABLES: usize = 16;
 
+/// More than there are: the pool is the kernel's.
+const NOT_POOLED: usize = POOL_TABLES + 1;
+
+/// The entries of a root table below the kernel's half.
+const USER_ENTRIES: usize = 256;
+
 static mut POOL: [PageTable; POOL_TABLES] = [const { PageTable::new() }; POOL_TABLES];
 
 /// `length` bytes of physical memory, as the tables of arch/boot.s show it; `None` beyond.
@@ -57,12 +66,19 @@ pub fn boot_memory(address: u64, length: u64) -> Option<&'static [u8]> {
     Some(unsafe { slice::from_raw_parts((DIRECT_MAP + address) as *const u8, length as usize) })
 }
 
+/// Whether the processor has no-execute pages: arch/boot.s switches them on where it has.
+pub fn no_execute() -> bool {
+    Efer::read().contains(EferFlags::NO_EXECUTE_ENABLE)
+}
+
 /// The address space of the kernel.
 pub struct AddressSpace {
     /// Physical address of the root table; 0 before [`AddressSpace::create`].
     root: u64,
-    /// Tables of the pool that are in use.
+    /// Tables of the pool that are in use; [`NOT_POOLED`] in a task's address space.
     pooled: usize,
+    /// The flags that the processor does not know: reserved bits to it.
+    unknown: Flags,
 }
 
 /// The table at a physical address.
@@ -80,11 +96,14 @@ fn index(address: u64, level: u32) -> usize {
 impl AddressSpace {
     /// An address space without tables.
     pub const fn new() -> Self {
-        Self { root: 0, pooled: 0 }
+        Self { root: 0, pooled: 0, unknown: Flags::empty() }
     }
 
     /// Makes the root table; `None` when memory is short.
     pub fn create(&mut self, frames: &mut Frames) -> Option<()> {
+        if !no_execute() {
+            self.unknown.insert(Flags::NO_EXECUTE);
+        }
         self.root = self.new_table(frames)?;
         Some(())
     }
@@ -103,19 +122,28 @@ impl AddressSpace {
             return Some(pool + (self.pooled - 1) as u64 * FRAME);
         }
         // The low end: while the direct map is built, it is the low end that is mapped already.
-        let address = frames.allocate(1, FRAME, End::Low)?;
-        table(address).zero();
+        let end = if self.pooled == POOL_TABLES { End::Low } else { End::High };
+        let address = frames.allocate(1, FRAME, end)?;
+        // SAFETY: the frame was free, and the direct map holds it.
+        unsafe { ((DIRECT_MAP + address) as *mut u8).write_bytes(0, FRAME as usize) };
         Some(address)
     }
 
     /// The table of `level` that translates `virt`, made if there is none.
-    fn table_for(&mut self, virt: u64, level: u32, frames: &mut Frames) -> Option<u64> {
+    fn table_for(
+        &mut self,
+        virt: u64,
+        level: u32,
+        rights: Flags,
+        frames: &mut Frames,
+    ) -> Option<u64> {
         let mut address = self.root;
         for above in (level + 1..=4).rev() {
             let entry = &table(address)[index(virt, above)];
             if entry.is_unused() {
                 let new = self.new_table(frames)?;
-                let flags = Flags::PRESENT | Flags::WRITABLE;
+                // What the pages below forbid stays forbidden.
+                let flags = Flags::PRESENT | Flags::WRITABLE | rights & Flags::USER_ACCESSIBLE;
                 table(address)[index(virt, above)].set_addr(PhysAddr::new_truncate(new), flags);
                 address = new;
             } else if entry.flags().contains(Flags::HUGE_PAGE) {
@@ -137,11 +165,12 @@ impl AddressSpace {
         flags: Flags,
         frames: &mut Frames,
     ) -> Option<()> {
+        let flags = flags - self.unknown;
         let (level, size) =
             if flags.contains(Flags::HUGE_PAGE) { (2, LARGE_PAGE) } else { (1, PAGE) };
         let (mut virt, mut phys) = (virt, phys);
         while !phys.is_empty() {
-            let entries = table(self.table_for(virt, level, frames)?);
+            let entries = table(self.table_for(virt, level, flags, frames)?);
             for at in index(virt, level)..512 {
                 if phys.is_empty() {
                     break;
@@ -156,6 +185,11 @@ impl AddressSpace {
 
     /// The physical address behind a virtual one, by the tables that the processor uses.
     pub fn translate(&self, virt: u64) -> Option<u64> {
+        self.translate_for(virt, Flags::PRESENT)
+    }
+
+    /// The same, if every table on the way allows what `rights` asks for.
+    pub fn translate_for(&self, virt: u64, rights: Flags) -> Option<u64> {
         let canonical = (virt as i64) << 16 >> 16;
         if canonical as u64 != virt {
             return None;
@@ -163,7 +197,7 @@ impl AddressSpace {
         let mut address = self.root;
         for level in (1..=4).rev() {
             let entry = &table(address)[index(virt, level)];
-            if !entry.flags().contains(Flags::PRESENT) {
+            if !entry.flags().contains(Flags::PRESENT | rights) {
                 return None;
             }
             if level == 1 || entry.flags().contains(Flags::HUGE_PAGE) {
@@ -173,5 +207,47 @@ impl AddressSpace {
             address = entry.addr().as_u64();
         }
         None
+    }
+
+    /// An address space for a task: this one's upper half, and nothing below.
+    pub fn for_task(&self, frames: &mut Frames) -> Option<Self> {
+        let mut space = Self { root: 0, pooled: NOT_POOLED, unknown: self.unknown };
+        space.create(frames)?;
+        for entry in USER_ENTRIES..512 {
+            let shared = table(self.root)[entry].clone();
+            table(space.root)[entry] = shared;
+        }
+        Some(space)
+    }
+
+    /// Gives back all that a task's address space has of its own. It must not be active.
+    pub fn release(self, frames: &mut Frames) {
+        release_entries(self.root, 4, USER_ENTRIES, frames);
+        release_frame(self.root, frames);
+    }
+}
+
+/// Gives back what the first entries of a table of `level` lead to.
+fn release_entries(address: u64, level: u32, count: usize, frames: &mut Frames) {
+    for at in 0..count {
+        let entry = &table(address)[at];
+        if entry.is_unused() {
+            continue;
+        }
+        let below = entry.addr().as_u64();
+        if level > 1 {
+            release_entries(below, level - 1, 512, frames);
+        }
+        release_frame(below, frames);
+    }
+}
+
+/// Gives back a frame of a task's address space.
+///
+/// # Panics
+/// It is not allocated.
+fn release_frame(address: u64, frames: &mut Frames) {
+    if let Err(refused) = frames.release(address, 1) {
+        panic!("a task's memory: {refused}");
     }
 }

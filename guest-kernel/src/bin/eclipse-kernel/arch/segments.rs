@@ -1,7 +1,5 @@
 //! The task state segment, which holds the stacks for exceptions and interrupts.
 
-use core::ptr::addr_of_mut;
-
 use x86_64::{
     VirtAddr,
     instructions::tables::load_tss,
@@ -26,25 +24,27 @@ pub enum Stack {
     Interrupt = 2,
 }
 
-const STACK_BYTES: usize = 16 * 1024;
+/// Bytes of each of them (arch/boot.s).
+const STACK_BYTES: u64 = 0x4000;
 
-/// The stacks, in the order of [`Stack`]; a processor wants 16-byte words.
-static mut STACKS: [[u128; STACK_BYTES / 16]; 3] = [[0; STACK_BYTES / 16]; 3];
 static mut TSS: TaskStateSegment = TaskStateSegment::new();
 
 unsafe extern "C" {
-    /// The GDT that arch/boot.s loaded, with room for the task state segment at its end.
-    static mut gdt: [u64; 5];
+    static exception_stack_top: u8;
+    static abort_stack_top: u8;
+    static interrupt_stack_top: u8;
+    /// The GDT that arch/boot.s loaded, with room for the task state segment.
+    static mut gdt: [u64; 7];
 }
 
 /// Gives the processor its task state segment.
 pub fn init() {
-    let stacks = addr_of_mut!(STACKS) as u64;
     // SAFETY: the processor reads the segment and its GDT entry only after `load_tss`, and nothing
     // else writes either.
     unsafe {
-        let tops = core::array::from_fn(|i| stacks + (i as u64 + 1) * STACK_BYTES as u64);
-        TSS.interrupt_stack_table = tops.map(VirtAddr::new_truncate);
+        for (entry, top) in tops().into_iter().enumerate() {
+            TSS.interrupt_stack_table[entry] = VirtAddr::new_truncate(top);
+        }
         if let Descriptor::SystemSegment(low, high) =
             Descriptor::tss_segment_unchecked(&raw const TSS)
         {
@@ -53,4 +53,19 @@ pub fn init() {
         }
         load_tss(TSS_SELECTOR);
     }
+}
+
+/// Where the stacks start to grow down from, in the order of [`Stack`].
+fn tops() -> [u64; 3] {
+    let tops = [
+        &raw const exception_stack_top,
+        &raw const abort_stack_top,
+        &raw const interrupt_stack_top,
+    ];
+    tops.map(|top| top as u64)
+}
+
+/// The addresses of the stacks, without the page below each that is to stay unmapped.
+pub fn stacks() -> [core::ops::Range<u64>; 3] {
+    tops().map(|top| top - STACK_BYTES..top)
 }

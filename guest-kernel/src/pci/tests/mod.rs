@@ -1,5 +1,9 @@
 //! Tests against configuration space that tells lies.
 
+mod defects;
+mod place;
+mod scan;
+
 use super::{
     Address, Bar, Bars, Capabilities, Capability, Command, ConfigSpace, Error, Pci, Window,
     class_name,
@@ -111,7 +115,7 @@ fn a_64_bit_bar_is_sized_in_64_bits() {
 fn bars_are_sized_with_decoding_off_and_all_is_put_back() {
     let hal = FakeHal::with_block();
     hal.machine().functions.get_mut(&(0, 4, 0)).unwrap().set(4, &[0x07, 0x01]);
-    let (command, bars) = Bars::probe(&ConfigSpace::new(hal.clone(), DEVICE));
+    let (command, bars) = Bars::probe(&ConfigSpace::new(hal.clone(), DEVICE), 6);
     assert_eq!(command.bits(), 0x107);
     let transcript = hal.machine().accesses.join("\n");
     let expected = "\

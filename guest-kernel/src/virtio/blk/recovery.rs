@@ -1,0 +1,112 @@
+//! What the driver does when the device does not do its part.
+//!
+//! VIRTIO 1.4, 2.1.2: a device that needs a reset is reset, started again, and
+//! given once more what it had not completed. One that keeps failing is given up.
+
+use super::{Error, State, VirtioBlk, config::Config, slots::Stage};
+use crate::{hal::Hal, log, virtio::status::Isr};
+
+/// How often in a row the device is started again without completing a request.
+pub const TRIES: u32 = 3;
+
+impl<H: Hal> VirtioBlk<H> {
+    /// Resets the device, starts it again, and submits again what it had not completed.
+    ///
+    /// # Errors
+    /// It was given up: `cause`, or what went wrong since. Every request in flight ends so.
+    pub(super) fn recover(&mut self, mut cause: Error) -> Result<(), Error> {
+        loop {
+            log!(self.hal, "[VirtIO] {}: {cause}", self.address());
+            if self.tries >= TRIES {
+                return Err(self.give_up(cause));
+            }
+            self.tries += 1;
+            if let Err(error) = self.transport.reset() {
+                self.state = State::Lost;
+                return Err(self.give_up(error.into()));
+            }
+            let unfinished = self.slots.with_device();
+            log!(
+                self.hal,
+                "[VirtIO] {}: reset, try {} of {TRIES}, {} request(s) again",
+                self.address(),
+                self.tries,
+                unfinished.len()
+            );
+            // The device has confirmed the reset: the rings are the driver's.
+            self.queues.clear();
+            match self.restart(&unfinished) {
+                Ok(()) => return Ok(()),
+                Err(error) => cause = error,
+            }
+        }
+    }
+
+    fn restart(&mut self, unfinished: &[u16]) -> Result<(), Error> {
+        self.bring_up()?;
+        for &slot in unfinished {
+            if let Some((request, _)) = self.slots.request(slot) {
+                self.slots.headers.prepare(slot, &request);
+                self.enqueue(slot)?;
+            }
+        }
+        self.notify();
+        Ok(())
+    }
+
+    /// Marks the device as failed; whoever waits for a request learns why.
+    fn give_up(&mut self, cause: Error) -> Error {
+        if self.state == State::Running {
+            self.state = match self.transport.shut_down() {
+                Ok(()) => State::Failed,
+                Err(_) => State::Lost,
+            };
+        }
+        log!(self.hal, "[VirtIO] {}: given up after {} tries", self.address(), self.tries);
+        for slot in self.slots.with_device() {
+            self.slots.set(slot, Stage::Lost(cause));
+        }
+        cause
+    }
+
+    /// After an interrupt: makes the device let go of a line, and notes what it says has
+    /// happened.
+    pub(super) fn acknowledge(&mut self) {
+        self.config_changed |= self.transport.acknowledge().contains(Isr::CONFIG);
+    }
+
+    /// Looks at the configuration again if the device said that it changed.
+    ///
+    /// # Errors
+    /// It needs a reset and did not come back, or says of itself what cannot be.
+    pub(super) fn look_at_config(&mut self) -> Result<(), Error> {
+        self.running()?;
+        // One that is a queue's too is looked at when it wakes the driver.
+        let shared = |interrupt| self.queues.iter().any(|queue| queue.interrupt == Some(interrupt));
+        let own = self.transport.config_interrupt().filter(|&interrupt| !shared(interrupt));
+        let raised = own.is_some_and(|interrupt| self.hal.take_interrupt(interrupt));
+        if !raised && !self.config_changed {
+            return Ok(());
+        }
+        self.config_changed = false;
+        self.refresh()
+    }
+
+    /// Loads the configuration again, after a change or to see whether there is one.
+    ///
+    /// # Errors
+    /// The device needs a reset and did not come back, or says of itself what cannot be.
+    pub fn refresh(&mut self) -> Result<(), Error> {
+        self.running()?;
+        if self.transport.needs_reset() {
+            return self.recover(Error::NeedsReset);
+        }
+        let config = Config::load(&self.transport, self.features)?;
+        if config.sectors != self.config.sectors {
+            let (address, sectors) = (self.address(), config.sectors);
+            log!(self.hal, "[VirtIO] {address}: capacity is now {sectors} sectors");
+        }
+        self.config = config;
+        Ok(())
+    }
+}
