@@ -48,6 +48,8 @@ struct Raised {
     /// The level of each interrupt line that was ever driven.
     lines: BTreeMap<u32, bool>,
     console: Vec<u8>,
+    /// The run is to end.
+    stopping: bool,
 }
 
 impl Wires for Raised {
@@ -61,6 +63,10 @@ impl Wires for Raised {
 
     fn console(&mut self, bytes: &[u8]) {
         self.console.extend_from_slice(bytes);
+    }
+
+    fn stopping(&self) -> bool {
+        self.stopping
     }
 }
 
@@ -216,6 +222,11 @@ impl Loopback {
     pub fn halt(&self) -> bool {
         let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
         platform.idle(&mut Host::new(memory, wires, recorder))
+    }
+
+    /// Says that the run is to end, so that devices break off what takes long.
+    pub fn end_run(&self) {
+        self.machine.borrow_mut().wires.stopping = true;
     }
 
     /// The machine's RAM.
