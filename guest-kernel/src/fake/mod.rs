@@ -153,6 +153,12 @@ impl FakeHal {
 }
 
 impl Machine {
+    /// Whether used buffers raise this interrupt: a line, or the last vector that was set aside.
+    /// The first one is that of configuration changes, unless it is the only one.
+    fn is_of_the_queue(&self, interrupt: Interrupt) -> bool {
+        interrupt.0 < 24 || interrupt.0 == 0x2f + self.device.vectors
+    }
+
     /// A copy of RAM.
     pub fn ram<const N: usize>(&self, address: u64) -> [u8; N] {
         let place = self.place(address, N);
@@ -342,10 +348,10 @@ impl Hal for FakeHal {
         (line < 24).then_some(Interrupt(line.into()))
     }
 
-    fn wait_for_interrupt(&self, _interrupt: Interrupt, limit: Duration) -> Result<(), HalError> {
+    fn wait_for_interrupt(&self, interrupt: Interrupt, limit: Duration) -> Result<(), HalError> {
         let mut machine = self.machine();
         machine.waits += 1;
-        if machine.pending == 0 {
+        if machine.pending == 0 || !machine.is_of_the_queue(interrupt) {
             machine.clock += limit;
             return Err(HalError::TimedOut);
         }
@@ -353,9 +359,9 @@ impl Hal for FakeHal {
         Ok(())
     }
 
-    fn take_interrupt(&self, _interrupt: Interrupt) -> bool {
+    fn take_interrupt(&self, interrupt: Interrupt) -> bool {
         let mut machine = self.machine();
-        let raised = machine.pending > 0;
+        let raised = machine.pending > 0 && machine.is_of_the_queue(interrupt);
         machine.pending -= u32::from(raised);
         raised
     }

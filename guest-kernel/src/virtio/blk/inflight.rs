@@ -7,7 +7,10 @@ use super::{
     request::{self, ID_BYTES, Kind, RANGE, Request},
     slots::{Stage, Token},
 };
-use crate::hal::{Hal, Interrupt};
+use crate::{
+    hal::{Hal, Interrupt},
+    log,
+};
 
 /// The most bytes of one request; longer ones are split.
 pub(super) const REQUEST_BYTES: usize = 64 * 1024;
@@ -266,9 +269,12 @@ impl<H: Hal> VirtioBlk<H> {
                 if left.is_zero() {
                     break;
                 }
-                self.idle(queue, left.min(LOOK_AGAIN));
+                let (told, before) = (self.idle(queue, left.min(LOOK_AGAIN)), self.completed);
                 // After a time-out too: only the interrupt may be lost.
                 self.reap()?;
+                if !told && self.completed != before {
+                    self.interrupt_lost();
+                }
                 self.look_at_config()?;
             }
             self.overdue(token)?;
@@ -288,18 +294,27 @@ impl<H: Hal> VirtioBlk<H> {
         })
     }
 
-    /// Lets time pass until the queue's interrupt, or for `limit`.
-    fn idle(&mut self, queue: u16, limit: Duration) {
+    /// Lets time pass until the queue's interrupt, or for `limit`; `false`: there is one, and it
+    /// did not come.
+    fn idle(&mut self, queue: u16, limit: Duration) -> bool {
         let interrupt = self.queues.get(usize::from(queue)).and_then(|queue| queue.interrupt);
-        match interrupt {
-            Some(interrupt) => {
-                // That the time is over is seen by the clock.
-                if self.hal.wait_for_interrupt(interrupt, limit).is_ok() {
-                    self.acknowledge();
-                }
-            }
-            None => self.hal.pause(),
+        let Some(interrupt) = interrupt else {
+            self.hal.pause();
+            return true;
+        };
+        let told = self.hal.wait_for_interrupt(interrupt, limit).is_ok();
+        if told {
+            self.acknowledge();
         }
+        told
+    }
+
+    /// Says so once, as each one costs the driver its patience.
+    pub(super) fn interrupt_lost(&mut self) {
+        if self.interrupts_lost == 0 {
+            log!(self.hal, "[VirtIO] {}: a completion came without its interrupt", self.address());
+        }
+        self.interrupts_lost = self.interrupts_lost.saturating_add(1);
     }
 
     /// Takes everything that the device gave back.
