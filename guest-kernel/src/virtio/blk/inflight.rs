@@ -248,6 +248,11 @@ impl<H: Hal> VirtioBlk<H> {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn data_is_lent(&mut self, token: &Token) -> bool {
+        self.slots.data(token.slot).is_some_and(|data| data.is_lent())
+    }
+
     /// Has a request end by itself: nobody waits for it any more.
     pub fn forget(&mut self, token: Token) {
         self.slots.forget(&token);

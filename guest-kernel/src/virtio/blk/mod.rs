@@ -212,7 +212,10 @@ impl<H: Hal> VirtioBlk<H> {
     fn stop(&mut self) {
         if self.state == State::Running {
             self.state = match self.transport.shut_down() {
-                Ok(()) => State::Failed,
+                Ok(()) => {
+                    self.slots.reset();
+                    State::Failed
+                }
                 Err(_) => State::Lost,
             };
         }
@@ -226,6 +229,9 @@ impl<H: Hal> VirtioBlk<H> {
         self.running()?;
         let ended = self.transport.shut_down();
         self.state = if ended.is_ok() { State::Failed } else { State::Lost };
+        if ended.is_ok() {
+            self.slots.reset();
+        }
         Ok(ended?)
     }
 }
