@@ -1,5 +1,7 @@
 //! Block devices.
 
+use alloc::boxed::Box;
+
 /// Bytes of a block.
 pub const BLOCK_SIZE: usize = 4096;
 
@@ -76,8 +78,36 @@ impl<D: BlockDevice + ?Sized> BlockDevice for &mut D {
     }
 }
 
+impl<D: BlockDevice + ?Sized> BlockDevice for Box<D> {
+    type Error = D::Error;
+
+    fn blocks(&self) -> u64 {
+        (**self).blocks()
+    }
+
+    fn bytes(&self) -> u64 {
+        (**self).bytes()
+    }
+
+    fn read_only(&self) -> bool {
+        (**self).read_only()
+    }
+
+    fn read_block(&mut self, block: u64, into: &mut Block) -> Result<(), Self::Error> {
+        (**self).read_block(block, into)
+    }
+
+    fn write_block(&mut self, block: u64, data: &Block) -> Result<(), Self::Error> {
+        (**self).write_block(block, data)
+    }
+
+    fn flush(&mut self) -> Result<(), Self::Error> {
+        (**self).flush()
+    }
+}
+
 /// A zeroed block on the heap.
-pub fn zeroed() -> alloc::boxed::Box<Block> {
+pub fn zeroed() -> Box<Block> {
     // Not `Box::new([0; BLOCK_SIZE])`, which would cross the stack.
     alloc::vec![0; BLOCK_SIZE]
         .into_boxed_slice()

@@ -38,7 +38,13 @@ pub enum Error {
     /// The disk in RAM.
     #[error("RAM disk: {0}")]
     Ram(#[from] ramdisk::Error),
+    /// A disk behind a server has not delivered the block yet.
+    #[error("block {0} has not come yet")]
+    Awaited(u64),
 }
+
+/// Whatever a file system is on. One type for all, so that there is one file system in the image.
+pub type AnyDisk<'a> = Box<dyn BlockDevice<Error = Error> + 'a>;
 
 /// The system disk, and what stood before it on the ladder and did not work.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! The frames below know only what is free. What comes back must be what was given.
 
-use alloc::collections::BTreeMap;
+use crate::sorted::SortedMap;
 
 /// Memory was given back that is not in use like that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,13 +32,13 @@ pub enum Refused {
 /// The allocations that are in use, by physical address.
 #[derive(Debug, Default)]
 pub struct DmaMap {
-    live: BTreeMap<u64, (usize, usize)>,
+    live: SortedMap<u64, (usize, usize)>,
 }
 
 impl DmaMap {
     /// Nothing is in use.
     pub const fn new() -> Self {
-        Self { live: BTreeMap::new() }
+        Self { live: SortedMap::new() }
     }
 
     /// Keeps in mind what was given.

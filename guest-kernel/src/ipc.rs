@@ -3,7 +3,7 @@
 //! A request waits in its server's queue, the highest priority first. A reply goes
 //! straight to the call that waits for it, so a full queue cannot lose one.
 
-use alloc::{collections::BTreeMap, rc::Rc, string::ToString, vec::Vec};
+use alloc::{rc::Rc, string::ToString, vec::Vec};
 use core::{
     cell::RefCell,
     future::poll_fn,
@@ -11,7 +11,7 @@ use core::{
     time::Duration,
 };
 
-use crate::hal::Hal;
+use crate::{hal::Hal, sorted::SortedMap};
 
 /// Most bytes of a message: a block, and what is said of it.
 pub const MAX_DATA: usize = 4096 + 32;
@@ -87,7 +87,7 @@ impl<H: Hal> Clone for Ipc<H> {
 
 #[derive(Default)]
 struct Queues {
-    by_id: BTreeMap<ServerId, Queue>,
+    by_id: SortedMap<ServerId, Queue>,
     next_server: u32,
     next_message: u64,
 }
@@ -96,7 +96,7 @@ struct Queue {
     name: &'static str,
     requests: Vec<Message>,
     /// Replies by the number of their request; `None` as long as there is none.
-    awaited: BTreeMap<u64, Option<Vec<u8>>>,
+    awaited: SortedMap<u64, Option<Vec<u8>>>,
     waker: Option<Waker>,
 }
 
@@ -132,7 +132,7 @@ impl<H: Hal> Ipc<H> {
         let mut queues = self.queues.borrow_mut();
         let id = ServerId(queues.next_server);
         queues.next_server += 1;
-        let (requests, awaited) = (Vec::new(), BTreeMap::new());
+        let (requests, awaited) = (Vec::new(), SortedMap::new());
         queues.by_id.insert(id, Queue { name, requests, awaited, waker: None });
         Ok(Mailbox { ipc: self.clone(), id })
     }
@@ -247,7 +247,7 @@ struct Call<'a, H: Hal> {
 }
 
 impl<H: Hal> Call<'_, H> {
-    fn with(&self, change: impl FnOnce(&mut BTreeMap<u64, Option<Vec<u8>>>)) {
+    fn with(&self, change: impl FnOnce(&mut SortedMap<u64, Option<Vec<u8>>>)) {
         let mut queues = self.mailbox.ipc.queues.borrow_mut();
         if let Some(queue) = queues.by_id.get_mut(&self.mailbox.id) {
             change(&mut queue.awaited);

@@ -38,6 +38,7 @@ pub mod ranges;
 pub mod register;
 pub mod scenario;
 pub mod server;
+pub mod sorted;
 pub mod start_info;
 pub mod syscall;
 pub mod task;

@@ -3,11 +3,12 @@
 //! It holds a small EclipseFS image, made when it is asked for. What is written stays in
 //! memory, block by block, until the disk is dropped.
 
-use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     block::{self, BLOCK_SIZE, Block, BlockDevice},
     eclipsefs::image::{Entry, image},
+    sorted::SortedMap,
 };
 
 /// The tree on the disk.
@@ -50,7 +51,7 @@ pub struct RamDisk {
     /// What the disk holds at first; zeros behind that.
     image: Vec<u8>,
     blocks: u64,
-    written: BTreeMap<u64, Box<Block>>,
+    written: SortedMap<u64, Box<Block>>,
 }
 
 impl Default for RamDisk {
@@ -64,7 +65,7 @@ impl RamDisk {
     /// A disk that begins with `image`, and has at least as many blocks as that.
     pub fn new(image: Vec<u8>, blocks: u64) -> Self {
         let needed = image.len().div_ceil(BLOCK_SIZE) as u64;
-        Self { image, blocks: blocks.max(needed), written: BTreeMap::new() }
+        Self { image, blocks: blocks.max(needed), written: SortedMap::new() }
     }
 
     fn check(&self, block: u64) -> Result<(), Error> {
@@ -102,7 +103,14 @@ impl BlockDevice for RamDisk {
 
     fn write_block(&mut self, block: u64, data: &Block) -> Result<(), Error> {
         self.check(block)?;
-        self.written.entry(block).or_insert_with(block::zeroed).copy_from_slice(data);
+        match self.written.get_mut(&block) {
+            Some(there) => there.copy_from_slice(data),
+            None => {
+                let mut copy = block::zeroed();
+                copy.copy_from_slice(data);
+                self.written.insert(block, copy);
+            }
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! from the root to every inode. It takes 8 bytes of memory for an inode, and room for the largest
 //! directory.
 
-use alloc::{string::ToString, vec::Vec};
+use alloc::{collections::BinaryHeap, string::ToString, vec::Vec};
 
 use super::{
     Damage, Error, Finding, Geometry, Kind, Node, ROOT, Volume,
@@ -233,7 +233,8 @@ impl<D: BlockDevice> Check<D> {
             (rest, at) = (behind, at + ENTRY_HEADER + u64::from(len));
         }
         // By name, and of one name by place: all but the first are too many.
-        names.sort_unstable();
+        // A heap is a twentieth of the code of a slice's sort, and never quadratic.
+        let names = BinaryHeap::from(names).into_sorted_vec();
         for pair in names.windows(2) {
             if let [(first, _), (second, at)] = pair
                 && first == second

@@ -66,13 +66,16 @@ impl<H: Hal> Pci<H> {
     /// # Errors
     /// There is no room, or the function does not take the address.
     pub fn place_bars(&self, device: &mut Device) -> Result<(), Error> {
-        let mut missing: Vec<_> = device.unplaced().collect();
+        // The largest first: it is the one for which a place is hard to find.
+        let mut missing: Vec<(u8, Bar)> = Vec::new();
+        for (index, bar) in device.unplaced() {
+            let behind = missing.partition_point(|(_, other)| other.size() >= bar.size());
+            missing.insert(behind, (index, bar));
+        }
         if missing.is_empty() {
             return Ok(());
         }
         let mut taken = self.taken(device);
-        // The largest first: it is the one for which a place is hard to find.
-        missing.sort_by_key(|&(_, bar)| core::cmp::Reverse(bar.size()));
         let room = self.room(device, &missing, &taken)?;
         let space = self.config_space(device);
         device.stop_decoding(&space);

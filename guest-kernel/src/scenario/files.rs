@@ -1,11 +1,11 @@
 //! Scenarios about the file system on the system disk.
 
-use alloc::{format, string::String, vec};
+use alloc::{boxed::Box, format, string::String, vec};
 
 use super::{Error, Run, compare, fill, sector_of};
 use crate::{
     block::{self, BlockDevice},
-    disk::Disk,
+    disk::{AnyDisk, Disk},
     eclipsefs::{EclipseFs, Kind, Volume, fsck},
     hal::Hal,
     log,
@@ -40,7 +40,7 @@ fn with_system_disk<H: Hal>(
 
 fn print_file<H: Hal>(hal: &H, disk: &mut Disk<H>, path: &str) -> Result<(), Error> {
     log!(*hal, "[FS] Attempting to mount eclipsefs...");
-    let volume = Volume::open(disk)?;
+    let volume = Volume::open(Box::new(disk) as AnyDisk<'_>)?;
     log!(*hal, "[FS] EclipseFS signature found");
     let (major, minor) = volume.superblock().version();
     log!(*hal, "[FS] Version: {major}.{minor}");
@@ -85,7 +85,7 @@ const LINES: usize = 1000;
 /// Lists a directory and what is below it.
 pub(super) fn list<H: Hal>(run: &Run<'_, H>) -> Result<(), Error> {
     with_system_disk(run, |disk| {
-        let mut fs = EclipseFs::mount(disk)?;
+        let mut fs = EclipseFs::mount(Box::new(disk) as AnyDisk<'_>)?;
         let path = run.asked.path.unwrap_or("/");
         let root = fs.lookup(path)?;
         let mut lines = 0;
@@ -113,7 +113,7 @@ pub(super) fn list<H: Hal>(run: &Run<'_, H>) -> Result<(), Error> {
 /// Checks the file system.
 pub(super) fn check<H: Hal>(run: &Run<'_, H>) -> Result<(), Error> {
     with_system_disk(run, |disk| {
-        let report = fsck(disk)?;
+        let report = fsck(Box::new(disk) as AnyDisk<'_>)?;
         for finding in &report.findings {
             log!(*run.hal, "[FS] {finding}");
         }

@@ -121,14 +121,14 @@ impl<H: Hal> Run<'_, H> {
         match asked.scenario {
             DEFAULT => files::boot(self),
             "pci" => self.pci().map(drop),
-            "init" => self.with_disk(|_| Ok(())),
-            "read" => self.with_disk(|disk| requests::read(disk, asked.sector.unwrap_or(0))),
-            "write" => self.with_disk(|disk| requests::write(disk, asked.sector)),
-            "info" => self.with_disk(requests::info),
-            "batch" => self.with_disk(|disk| requests::batch(disk, asked.count.unwrap_or(64))),
-            "bytes" => self.with_disk(requests::bytes),
-            "discard" => self.with_disk(requests::discard),
-            "soak" => self.with_disk(|disk| {
+            "init" => self.with_disk(&|_| Ok(())),
+            "read" => self.with_disk(&|disk| requests::read(disk, asked.sector.unwrap_or(0))),
+            "write" => self.with_disk(&|disk| requests::write(disk, asked.sector)),
+            "info" => self.with_disk(&requests::info),
+            "batch" => self.with_disk(&|disk| requests::batch(disk, asked.count.unwrap_or(64))),
+            "bytes" => self.with_disk(&requests::bytes),
+            "discard" => self.with_disk(&requests::discard),
+            "soak" => self.with_disk(&|disk| {
                 soak::run(disk, asked.count.unwrap_or(1000), asked.seed.unwrap_or(1))
             }),
             "devices" => requests::all_devices(self),
@@ -158,9 +158,11 @@ impl<H: Hal> Run<'_, H> {
     }
 
     /// Brings the first VIRTIO block device up, uses it, and resets it.
+    ///
+    /// By reference, so that the way up and down is in the image once.
     fn with_disk(
         &self,
-        work: impl FnOnce(&mut VirtioBlk<H>) -> Result<(), Error>,
+        work: &dyn Fn(&mut VirtioBlk<H>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.with_disk_of_its_own(|mut disk| work(&mut disk).map(|()| disk))
     }

@@ -4,15 +4,17 @@
 //! the blocks that came from the block server so far: a call that misses one is
 //! given up, the block is asked for by message, and the call is made again.
 
-use alloc::{boxed::Box, collections::BTreeMap, rc::Rc, vec::Vec};
+use alloc::{boxed::Box, rc::Rc, vec::Vec};
 use core::{cell::RefCell, str};
 
 use super::{Client, answer, block::BlockClient, is_stop, split};
 use crate::{
     block::{Block, BlockDevice, zeroed},
+    disk::{self, AnyDisk},
     eclipsefs::{self, EclipseFs, Kind as NodeKind, Node},
     hal::Hal,
     ipc::{Kind, MAX_DATA, Mailbox, Message, ServerId},
+    sorted::SortedMap,
     syscall::{Errno, Files},
 };
 
@@ -31,20 +33,15 @@ const KEPT: usize = 64;
 /// Most blocks that are asked for at one miss.
 const READ_AHEAD: u64 = 64;
 
-/// A block that has not come yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("block {0} has not come yet")]
-struct Missing(u64);
-
 /// The blocks that came.
 #[derive(Clone)]
 struct Shelf {
     blocks: u64,
-    came: Rc<RefCell<BTreeMap<u64, Box<Block>>>>,
+    came: Rc<RefCell<SortedMap<u64, Box<Block>>>>,
 }
 
 impl BlockDevice for Shelf {
-    type Error = Missing;
+    type Error = disk::Error;
 
     fn blocks(&self) -> u64 {
         self.blocks
@@ -54,17 +51,17 @@ impl BlockDevice for Shelf {
         true
     }
 
-    fn read_block(&mut self, block: u64, into: &mut Block) -> Result<(), Missing> {
+    fn read_block(&mut self, block: u64, into: &mut Block) -> Result<(), disk::Error> {
         let came = self.came.borrow();
-        *into = **came.get(&block).ok_or(Missing(block))?;
+        *into = **came.get(&block).ok_or(disk::Error::Awaited(block))?;
         Ok(())
     }
 
-    fn write_block(&mut self, block: u64, _data: &Block) -> Result<(), Missing> {
-        Err(Missing(block))
+    fn write_block(&mut self, block: u64, _data: &Block) -> Result<(), disk::Error> {
+        Err(disk::Error::Awaited(block))
     }
 
-    fn flush(&mut self) -> Result<(), Missing> {
+    fn flush(&mut self) -> Result<(), disk::Error> {
         Ok(())
     }
 }
@@ -92,7 +89,7 @@ struct Server<H: Hal> {
     disk: BlockClient<H>,
     shelf: Shelf,
     /// Mounted at the first request.
-    fs: Option<EclipseFs<Shelf>>,
+    fs: Option<EclipseFs<AnyDisk<'static>>>,
     open: [Option<Open>; OPEN_FILES],
 }
 
@@ -163,7 +160,7 @@ impl<H: Hal> Server<H> {
     /// Makes a call of the file system, as often as it misses blocks.
     async fn with_fs<T>(
         &mut self,
-        call: impl Fn(&mut EclipseFs<Shelf>) -> Result<T, eclipsefs::Error<Missing>>,
+        call: impl Fn(&mut EclipseFs<AnyDisk<'static>>) -> Result<T, eclipsefs::Error<disk::Error>>,
     ) -> Result<T, Errno> {
         if self.shelf.came.borrow().len() > KEPT {
             self.shelf.came.borrow_mut().clear();
@@ -173,7 +170,7 @@ impl<H: Hal> Server<H> {
         loop {
             let result = match &mut self.fs {
                 Some(fs) => call(fs),
-                None => match EclipseFs::mount(self.shelf.clone()) {
+                None => match EclipseFs::mount(Box::new(self.shelf.clone()) as AnyDisk<'_>) {
                     Ok(fs) => {
                         self.fs = Some(fs);
                         continue;
@@ -183,7 +180,7 @@ impl<H: Hal> Server<H> {
             };
             match result {
                 Ok(done) => return Ok(done),
-                Err(eclipsefs::Error::Device { source: Missing(block), .. }) => {
+                Err(eclipsefs::Error::Device { source: disk::Error::Awaited(block), .. }) => {
                     self.fetch(block, ahead).await?;
                     // So that a long file is not gone through again for each of its blocks.
                     ahead = (2 * ahead).min(READ_AHEAD);
@@ -222,7 +219,7 @@ fn path(bytes: &[u8]) -> Result<&str, Errno> {
     str::from_utf8(bytes).map_err(|_| Errno::Inval)
 }
 
-fn errno(error: &eclipsefs::Error<Missing>) -> Errno {
+fn errno(error: &eclipsefs::Error<disk::Error>) -> Errno {
     use eclipsefs::Error;
     match error {
         Error::NotAbsolute(_) | Error::NotFound { .. } | Error::Dangling { .. } => Errno::NoEnt,

@@ -39,6 +39,14 @@ pvh_start:
     jz unfit
     movl %edx, %edi
 
+    movl $(boot_directory_pointers - KERNEL_BASE + 3), %eax
+    movl %eax, root_table - KERNEL_BASE
+    movl %eax, root_table - KERNEL_BASE + 256 * 8
+    movl %eax, root_table - KERNEL_BASE + 511 * 8
+    movl $(boot_directory - KERNEL_BASE + 3), %eax
+    movl %eax, boot_directory_pointers - KERNEL_BASE
+    movl %eax, boot_directory_pointers - KERNEL_BASE + 510 * 8
+
     lgdt gdt_low - KERNEL_BASE
     movl $(root_table - KERNEL_BASE), %eax
     movl %eax, %cr3
@@ -125,26 +133,21 @@ gdt_high:
 
 # The first GiB of physical memory, three times: at 0 for the instructions above,
 # at the start of the direct map, and in the top 2 GiB. The kernel replaces all
-# but the root.
+# of it. The code above links the tables that are nearly empty.
 .balign 4096
-.global root_table
-root_table:
-    .quad boot_directory_pointers - KERNEL_BASE + 3
-    .skip 255 * 8
-    .quad boot_directory_pointers - KERNEL_BASE + 3
-    .skip 254 * 8
-    .quad boot_directory_pointers - KERNEL_BASE + 3
-boot_directory_pointers:
-    .quad boot_directory - KERNEL_BASE + 3
-    .skip 509 * 8
-    .quad boot_directory - KERNEL_BASE + 3
-    .skip 8
 boot_directory:
     .set page, 0
     .rept 512
     .quad page + 0x83                   # present, writable, 2 MiB
     .set page, page + 0x200000
     .endr
+
+.section .bss.boot, "aw", @nobits
+.balign 4096
+root_table:
+    .skip 4096
+boot_directory_pointers:
+    .skip 4096
 
 # The stacks: the kernel's, and one for each entry of the interrupt stack table. The
 # page below each is never mapped, so that a stack that grows too far faults.
