@@ -17,7 +17,7 @@ use eclipse_devices::{
 };
 use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
 use eclipse_kernel::pci::ConfigAccess;
-use eclipse_trace::{Bdf, Entry, Recorder, text};
+use eclipse_trace::{Bdf, Entry, Recorder, Summary, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 /// A machine without a processor: the emulated devices, RAM, and a record.
@@ -155,6 +155,18 @@ impl Loopback {
         let machine = Self { machine: Rc::new(RefCell::new(machine)) };
         machine.inject(schedule);
         machine
+    }
+
+    /// The same machine with `recorder` in place of one that keeps everything, for what goes on
+    /// too long for that.
+    pub fn recorded_by(self, recorder: Recorder) -> Self {
+        self.machine.borrow_mut().recorder = recorder;
+        self
+    }
+
+    /// What was recorded so far, in numbers.
+    pub fn summary(&self) -> Summary {
+        self.machine.borrow().recorder.summary().clone()
     }
 
     /// Puts `disk` on the primary channel of the IDE controller.
