@@ -17,6 +17,11 @@ pub const COMPLETION_LIMIT: Duration = Duration::from_secs(5);
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a task sleeps until it looks at the ring, where there is no interrupt.
 pub(super) const POLL_AGAIN: Duration = Duration::from_micros(50);
+/// For how long the driver looks at the ring again at once, where there is no interrupt; behind
+/// that it sleeps in between.
+const AT_ONCE: Duration = Duration::from_micros(50);
+/// The longest such sleep.
+const NAP: Duration = Duration::from_millis(10);
 /// How many interrupts without news a completion may take: a storm has an end.
 const WAKEUPS: u32 = 200_000;
 
@@ -254,19 +259,19 @@ impl<H: Hal> VirtioBlk<H> {
     fn wait(&mut self, token: &Token) -> Result<u32, Error> {
         loop {
             self.notify();
-            let deadline = self.hal.now().saturating_add(COMPLETION_LIMIT);
-            for _ in 0..WAKEUPS {
+            let (began, mut wakeups) = (self.hal.now(), 0);
+            while wakeups < WAKEUPS {
                 let queue = match self.slots.get(token)?.1 {
                     Stage::Returned { written } => return Ok(written),
                     Stage::Lost(error) => return Err(error),
                     Stage::Ready => return Err(Error::Stopped),
                     Stage::Device { queue } => queue,
                 };
-                let left = deadline.saturating_sub(self.hal.now());
-                if left.is_zero() {
+                let waited = self.hal.now().saturating_sub(began);
+                if waited >= COMPLETION_LIMIT {
                     break;
                 }
-                self.idle(queue, left.min(LOOK_AGAIN));
+                wakeups += u32::from(self.idle(queue, waited));
                 // After a time-out too: only the interrupt may be lost.
                 self.reap()?;
                 self.look_at_config()?;
@@ -288,17 +293,28 @@ impl<H: Hal> VirtioBlk<H> {
         })
     }
 
-    /// Lets time pass until the queue's interrupt, or for `limit`.
-    fn idle(&mut self, queue: u16, limit: Duration) {
+    /// Lets time pass until the queue's interrupt, or until it is time to look again; whether the
+    /// interrupt came.
+    fn idle(&mut self, queue: u16, waited: Duration) -> bool {
+        let left = COMPLETION_LIMIT.saturating_sub(waited);
         let interrupt = self.queues.get(usize::from(queue)).and_then(|queue| queue.interrupt);
         match interrupt {
             Some(interrupt) => {
-                // That the time is over is seen by the clock.
-                if self.hal.wait_for_interrupt(interrupt, limit).is_ok() {
+                let came = self.hal.wait_for_interrupt(interrupt, left.min(LOOK_AGAIN)).is_ok();
+                if came {
                     self.acknowledge();
                 }
+                came
             }
-            None => self.hal.pause(),
+            // A short wait is polled for, a long one costs little.
+            None if waited < AT_ONCE => {
+                self.hal.pause();
+                false
+            }
+            None => {
+                self.hal.sleep(NAP.min(waited / 4).min(left));
+                false
+            }
         }
     }
 
