@@ -144,7 +144,7 @@ impl<H: Hal> DmaBuffer<H> {
         unsafe { ptr::copy_nonoverlapping(data.as_ptr(), target, data.len()) }
         // The copy is made of ordinary stores: none may sink below the store that
         // tells the device.
-        fence(Ordering::Release);
+        self.fence(Ordering::Release);
     }
 
     /// Copies data out, after the device has given it back.
@@ -154,11 +154,18 @@ impl<H: Hal> DmaBuffer<H> {
     pub fn copy_to(&self, into: &mut [u8]) {
         assert!(into.len() <= self.size, "more than the DMA buffer has");
         // Ordinary loads: none may rise above the load that saw the completion.
-        fence(Ordering::Acquire);
+        self.fence(Ordering::Acquire);
         let source = self.memory.pointer.as_ptr();
         // SAFETY: both ranges are valid for the length, which was checked, and a slice of
         // ordinary memory does not overlap the memory that this buffer owns.
         unsafe { ptr::copy_nonoverlapping(source, into.as_mut_ptr(), into.len()) }
+    }
+
+    /// Keeps the accesses before it and those behind it in order, as `ordering` says.
+    pub fn fence(&self, ordering: Ordering) {
+        fence(ordering);
+        #[cfg(test)]
+        self.hal.dma_fence(ordering);
     }
 
     fn field<T>(&self, offset: usize) -> *mut T {

@@ -20,8 +20,24 @@ pub const COMPLETION_LIMIT: Duration = Duration::from_secs(5);
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a task sleeps until it looks at the ring, where there is no interrupt.
 pub(super) const POLL_AGAIN: Duration = Duration::from_micros(50);
+/// For how long the driver looks at the ring again at once, where there is no interrupt; behind
+/// that it sleeps in between.
+const AT_ONCE: Duration = Duration::from_micros(50);
+/// The longest such sleep.
+const NAP: Duration = Duration::from_millis(10);
 /// How many interrupts without news a completion may take: a storm has an end.
 const WAKEUPS: u32 = 200_000;
+
+/// Why a wait for a completion looks at the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Woken {
+    /// The queue has no interrupt.
+    Polling,
+    /// The interrupt came.
+    Interrupted,
+    /// It did not.
+    TimedOut,
+}
 
 impl<H: Hal> VirtioBlk<H> {
     /// Submits a read of `bytes`, whole blocks, of at most [`VirtioBlk::request_bytes`].
@@ -262,23 +278,24 @@ impl<H: Hal> VirtioBlk<H> {
     fn wait(&mut self, token: &Token) -> Result<u32, Error> {
         loop {
             self.notify();
-            let deadline = self.hal.now().saturating_add(COMPLETION_LIMIT);
-            for _ in 0..WAKEUPS {
+            let (began, mut wakeups) = (self.hal.now(), 0);
+            while wakeups < WAKEUPS {
                 let queue = match self.slots.get(token)?.1 {
                     Stage::Returned { written } => return Ok(written),
                     Stage::Lost(error) => return Err(error),
                     Stage::Ready => return Err(Error::Stopped),
                     Stage::Device { queue } => queue,
                 };
-                let left = deadline.saturating_sub(self.hal.now());
-                if left.is_zero() {
+                let waited = self.hal.now().saturating_sub(began);
+                if waited >= COMPLETION_LIMIT {
                     break;
                 }
-                let (told, before) = (self.idle(queue, left.min(LOOK_AGAIN)), self.completed);
+                let (woken, before) = (self.idle(queue, waited), self.completed);
+                wakeups += u32::from(woken == Woken::Interrupted);
                 // After a time-out too: only the interrupt may be lost.
                 self.reap()?;
-                if !told && self.completed != before {
-                    self.interrupt_lost();
+                if woken == Woken::TimedOut && self.completed != before {
+                    self.look_for_interrupt(queue);
                 }
                 self.look_at_config()?;
             }
@@ -299,23 +316,34 @@ impl<H: Hal> VirtioBlk<H> {
         })
     }
 
-    /// Lets time pass until the queue's interrupt, or for `limit`; `false`: there is one, and it
-    /// did not come.
-    fn idle(&mut self, queue: u16, limit: Duration) -> bool {
+    /// Lets time pass until the queue's interrupt, or until it is time to look again.
+    fn idle(&mut self, queue: u16, waited: Duration) -> Woken {
+        let left = COMPLETION_LIMIT.saturating_sub(waited);
         let interrupt = self.queues.get(usize::from(queue)).and_then(|queue| queue.interrupt);
         let Some(interrupt) = interrupt else {
-            self.hal.pause();
-            return true;
+            // A short wait is polled for, a long one costs little.
+            if waited < AT_ONCE {
+                self.hal.pause();
+            } else {
+                self.hal.sleep(NAP.min(waited / 4).min(left));
+            }
+            return Woken::Polling;
         };
-        let told = self.hal.wait_for_interrupt(interrupt, limit).is_ok();
-        if told {
-            self.acknowledge();
+        if self.hal.wait_for_interrupt(interrupt, left.min(LOOK_AGAIN)).is_err() {
+            return Woken::TimedOut;
         }
-        told
+        self.acknowledge();
+        Woken::Interrupted
     }
 
-    /// Says so once, as each one costs the driver its patience.
-    pub(super) fn interrupt_lost(&mut self) {
+    /// A completion was found where no interrupt had told of it: it came just now, or it is lost.
+    fn look_for_interrupt(&mut self, queue: u16) {
+        let interrupt = self.queues.get(usize::from(queue)).and_then(|queue| queue.interrupt);
+        if interrupt.is_some_and(|interrupt| self.hal.take_interrupt(interrupt)) {
+            self.acknowledge();
+            return;
+        }
+        // Once: each one costs the driver its patience, and the reader too.
         if self.interrupts_lost == 0 {
             log!(self.hal, "[VirtIO] {}: a completion came without its interrupt", self.address());
         }
