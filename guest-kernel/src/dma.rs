@@ -9,7 +9,10 @@ use core::{
     sync::atomic::{Ordering, fence},
 };
 
-use crate::hal::{DmaMemory, Hal};
+use crate::{
+    hal::{DmaMemory, Hal},
+    log,
+};
 
 /// There is no DMA memory of that size and alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +51,8 @@ pub struct DmaBuffer<H: Hal> {
     size: usize,
     align: usize,
     abandoned: bool,
+    /// A device has it.
+    lent: bool,
 }
 
 impl<H: Hal> DmaBuffer<H> {
@@ -57,7 +62,7 @@ impl<H: Hal> DmaBuffer<H> {
     /// `size` is 0, `align` is no power of two, or memory is short.
     pub fn new(hal: &H, size: usize, align: usize) -> Result<Self, DmaError> {
         let memory = hal.allocate_dma(size, align).ok_or(DmaError { size, align })?;
-        Ok(Self { hal: hal.clone(), memory, size, align, abandoned: false })
+        Ok(Self { hal: hal.clone(), memory, size, align, abandoned: false, lent: false })
     }
 
     /// What the device is told: the physical address.
@@ -73,6 +78,21 @@ impl<H: Hal> DmaBuffer<H> {
     /// Whether it has no bytes; it always has.
     pub fn is_empty(&self) -> bool {
         self.size == 0
+    }
+
+    /// Notes that a device has it: until [`take_back`](Self::take_back) it is not released.
+    pub fn lend(&mut self) {
+        self.lent = true;
+    }
+
+    /// Whether a device has it.
+    pub fn is_lent(&self) -> bool {
+        self.lent
+    }
+
+    /// Notes that the device has it no more: it gave it back, or confirmed a reset.
+    pub fn take_back(&mut self) {
+        self.lent = false;
     }
 
     /// Gives the memory up for good: it is never released.
@@ -124,7 +144,7 @@ impl<H: Hal> DmaBuffer<H> {
         unsafe { ptr::copy_nonoverlapping(data.as_ptr(), target, data.len()) }
         // The copy is made of ordinary stores: none may sink below the store that
         // tells the device.
-        fence(Ordering::Release);
+        self.fence(Ordering::Release);
     }
 
     /// Copies data out, after the device has given it back.
@@ -134,11 +154,18 @@ impl<H: Hal> DmaBuffer<H> {
     pub fn copy_to(&self, into: &mut [u8]) {
         assert!(into.len() <= self.size, "more than the DMA buffer has");
         // Ordinary loads: none may rise above the load that saw the completion.
-        fence(Ordering::Acquire);
+        self.fence(Ordering::Acquire);
         let source = self.memory.pointer.as_ptr();
         // SAFETY: both ranges are valid for the length, which was checked, and a slice of
         // ordinary memory does not overlap the memory that this buffer owns.
         unsafe { ptr::copy_nonoverlapping(source, into.as_mut_ptr(), into.len()) }
+    }
+
+    /// Keeps the accesses before it and those behind it in order, as `ordering` says.
+    pub fn fence(&self, ordering: Ordering) {
+        fence(ordering);
+        #[cfg(test)]
+        self.hal.dma_fence(ordering);
     }
 
     fn field<T>(&self, offset: usize) -> *mut T {
@@ -153,7 +180,16 @@ impl<H: Hal> DmaBuffer<H> {
 
 impl<H: Hal> Drop for DmaBuffer<H> {
     fn drop(&mut self) {
-        if !self.abandoned {
+        if self.lent && !self.abandoned {
+            // A mistake of the driver. A leak is better than a device that writes where
+            // someone else reads; and the account of DMA memory shows it.
+            log!(
+                self.hal,
+                "[DMA] {} bytes at {:#x} are still a device's, and not released",
+                self.size,
+                self.memory.address
+            );
+        } else if !self.abandoned {
             // SAFETY: the memory came from `allocate_dma` with this size and alignment, its
             // owner ends here, and a driver keeps or abandons it while a device can reach it.
             unsafe {

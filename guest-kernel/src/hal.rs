@@ -188,6 +188,10 @@ pub trait Hal: Clone + 'static {
     #[cfg(test)]
     fn dma_access(&self, _access: DmaAccess) {}
 
+    /// A driver had its accesses to DMA memory kept in order.
+    #[cfg(test)]
+    fn dma_fence(&self, _ordering: core::sync::atomic::Ordering) {}
+
     /// Configuration space by memory, where the firmware tells of it (the MCFG table).
     fn ecam(&self) -> Option<ConfigAccess> {
         None

@@ -17,7 +17,7 @@ use eclipse_devices::{
 };
 use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
 use eclipse_kernel::pci::ConfigAccess;
-use eclipse_trace::{Bdf, Entry, Recorder, text};
+use eclipse_trace::{Bdf, Entry, Recorder, Summary, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 /// A machine without a processor: the emulated devices, RAM, and a record.
@@ -48,6 +48,8 @@ struct Raised {
     /// The level of each interrupt line that was ever driven.
     lines: BTreeMap<u32, bool>,
     console: Vec<u8>,
+    /// The run is to end.
+    stopping: bool,
 }
 
 impl Wires for Raised {
@@ -61,6 +63,10 @@ impl Wires for Raised {
 
     fn console(&mut self, bytes: &[u8]) {
         self.console.extend_from_slice(bytes);
+    }
+
+    fn stopping(&self) -> bool {
+        self.stopping
     }
 }
 
@@ -151,6 +157,18 @@ impl Loopback {
         machine
     }
 
+    /// The same machine with `recorder` in place of one that keeps everything, for what goes on
+    /// too long for that.
+    pub fn recorded_by(self, recorder: Recorder) -> Self {
+        self.machine.borrow_mut().recorder = recorder;
+        self
+    }
+
+    /// What was recorded so far, in numbers.
+    pub fn summary(&self) -> Summary {
+        self.machine.borrow().recorder.summary().clone()
+    }
+
     /// Puts `disk` on the primary channel of the IDE controller.
     pub fn attach_ata(&self, disk: impl Disk + 'static) {
         self.machine.borrow_mut().platform.attach_ata(Box::new(disk));
@@ -216,6 +234,11 @@ impl Loopback {
     pub fn halt(&self) -> bool {
         let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
         platform.idle(&mut Host::new(memory, wires, recorder))
+    }
+
+    /// Says that the run is to end, so that devices break off what takes long.
+    pub fn end_run(&self) {
+        self.machine.borrow_mut().wires.stopping = true;
     }
 
     /// The machine's RAM.

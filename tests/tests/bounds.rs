@@ -99,6 +99,20 @@ fn doorbell(form: Form, chains: u16) -> Work {
 }
 
 #[test]
+fn a_request_is_broken_off_when_the_run_is_to_end() {
+    let bare = Form::Direct.ready();
+    bare.machine.end_run();
+    let from = bare.machine.entries().len();
+    Form::Direct.submit(&bare, 85);
+    let entries = bare.machine.entries();
+    let lines = entries[from..].iter().map(ToString::to_string);
+    let requests: Vec<_> = lines.filter(|line| line.contains(" request ")).collect();
+    assert_eq!(requests.len(), 85);
+    assert!(requests.iter().all(|line| line.ends_with("ioerr")), "{requests:?}");
+    assert_eq!(bare.read::<[u8; 8]>(DATA), [0; 8], "no data was moved");
+}
+
+#[test]
 fn the_work_of_a_doorbell_grows_by_the_same_with_each_chain() {
     for form in [Form::Direct, Form::Indirect, Form::Packed] {
         let (none, one) = (doorbell(form, 0), doorbell(form, 1));

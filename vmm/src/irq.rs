@@ -63,6 +63,10 @@ impl Wires for Lines {
         }
     }
 
+    fn stopping(&self) -> bool {
+        self.control.stopping()
+    }
+
     fn console(&mut self, bytes: &[u8]) {
         let room = KEPT.saturating_sub(self.printed.len()).min(bytes.len());
         self.printed.extend_from_slice(&bytes[..room]);

@@ -17,6 +17,12 @@ pub trait Wires {
 
     /// Takes what the guest printed, as it prints it.
     fn console(&mut self, bytes: &[u8]);
+
+    /// Whether the run is to end. How many requests a doorbell starts is bounded, but not how
+    /// much each moves: what takes long asks this, and breaks off.
+    fn stopping(&self) -> bool {
+        false
+    }
 }
 
 /// All that a device can reach of the machine, lent to it for one access.
@@ -33,6 +39,11 @@ pub struct Host<'a> {
 }
 
 impl<'a> Host<'a> {
+    /// Whether the run is to end: see [`Wires::stopping`].
+    pub(crate) fn stopping(&self) -> bool {
+        self.wires.stopping()
+    }
+
     /// The host of one access, before it is known which device it is for.
     pub fn new(
         memory: &'a GuestMemoryMmap<()>,

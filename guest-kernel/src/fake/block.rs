@@ -211,9 +211,6 @@ fn store_status(device: &mut FakeBlock, value: u8) {
 
 /// Serves all requests that are available.
 pub fn notified(machine: &mut Machine) {
-    let half = |machine: &Machine, at| u64::from(machine.device.word(at, 4));
-    let address = |machine: &Machine, at| half(machine, at + 4) << 32 | half(machine, at);
-    let driver = address(machine, 0x28);
     if machine.device.hold {
         return;
     }
@@ -225,26 +222,65 @@ pub fn notified(machine: &mut Machine) {
         }
         _ => {}
     }
-    while machine.device.seen != u16::from_le_bytes(machine.ram(driver + 2)) {
-        let slot = u64::from(machine.device.seen % machine.device.queue);
-        let head = u16::from_le_bytes(machine.ram(driver + 4 + 2 * slot));
+    while serve_next(machine) {}
+}
+
+/// Serves the next request that is available; whether there was one.
+pub fn serve_next(machine: &mut Machine) -> bool {
+    let head = machine.heads().into_iter().next();
+    head.is_some_and(|head| {
         serve(machine, head);
+        true
+    })
+}
+
+/// A descriptor: address, length, and whether the device writes.
+pub type Descriptor = (u64, u32, bool);
+
+impl Machine {
+    /// The address of an area of the queue, by its register.
+    fn area(&self, register: usize) -> u64 {
+        let half = |at| u64::from(self.device.word(at, 4));
+        half(register + 4) << 32 | half(register)
+    }
+
+    /// Descriptor table, available ring, used ring, as the device was told.
+    pub fn areas(&self) -> [u64; 3] {
+        [0x20, 0x28, 0x30].map(|register| self.area(register))
+    }
+
+    /// The heads of the chains that are available and were not taken.
+    fn heads(&self) -> Vec<u16> {
+        let [_, driver, _] = self.areas();
+        let word = |at| u16::from_le_bytes(self.ram(at));
+        let count = word(driver + 2).wrapping_sub(self.device.seen);
+        let place = |step| self.device.seen.wrapping_add(step) % self.device.queue;
+        (0..count).map(|step| word(driver + 4 + 2 * u64::from(place(step)))).collect()
+    }
+
+    /// The chains that are available and were not taken.
+    pub fn chains(&self) -> Vec<Vec<Descriptor>> {
+        self.heads().into_iter().map(|head| self.chain(head)).collect()
+    }
+
+    fn chain(&self, head: u16) -> Vec<Descriptor> {
+        let [table, ..] = self.areas();
+        let mut chain = vec![];
+        let mut next = Some(head);
+        while let Some(index) = next {
+            let descriptor: [u8; 16] = self.ram(table + 16 * u64::from(index));
+            let value = u128::from_le_bytes(descriptor);
+            let flags = (value >> 96) as u16;
+            chain.push((value as u64, (value >> 64) as u32, flags & 2 != 0));
+            next = (flags & 1 != 0).then_some((value >> 112) as u16);
+        }
+        chain
     }
 }
 
 /// Serves one chain.
 fn serve(machine: &mut Machine, head: u16) {
-    let half = |machine: &Machine, at| u64::from(machine.device.word(at, 4));
-    let table = half(machine, 0x24) << 32 | half(machine, 0x20);
-    let mut chain = vec![];
-    let mut next = Some(head);
-    while let Some(index) = next {
-        let descriptor: [u8; 16] = machine.ram(table + 16 * u64::from(index));
-        let value = u128::from_le_bytes(descriptor);
-        let flags = (value >> 96) as u16;
-        chain.push((value as u64, (value >> 64) as u32, flags & 2 != 0));
-        next = (flags & 1 != 0).then_some((value >> 112) as u16);
-    }
+    let chain = machine.chain(head);
     let (header, 16, false) = chain[0] else { panic!("no header: {chain:?}") };
     let Some(&(status, 1, true)) = chain.last() else { panic!("no status: {chain:?}") };
     assert_eq!(machine.ram(status), [0xff], "the status byte is pre-set");
@@ -273,8 +309,7 @@ fn serve(machine: &mut Machine, head: u16) {
 }
 
 fn complete(machine: &mut Machine, head: u16, status: u64, written: u32) {
-    let half = |machine: &Machine, at| u64::from(machine.device.word(at, 4));
-    let used = half(machine, 0x34) << 32 | half(machine, 0x30);
+    let [_, _, used] = machine.areas();
     let fault = machine.device.striking;
     let code = match fault {
         _ if core::mem::take(&mut machine.device.outside) => 1,
@@ -296,7 +331,10 @@ fn complete(machine: &mut Machine, head: u16, status: u64, written: u32) {
     if !machine.msix() {
         machine.device.isr |= 1;
     }
+    let [_, driver, _] = machine.areas();
+    let unwanted = machine.ram(driver) == [1, 0];
     machine.pending += match fault {
+        _ if unwanted => 0,
         Fault::LosesInterrupts => 0,
         Fault::SpuriousInterrupts => 3,
         _ => 1,

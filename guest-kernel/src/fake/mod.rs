@@ -3,9 +3,12 @@
 mod block;
 mod legacy;
 
-use std::{cell::RefCell, collections::BTreeMap, fmt, ptr::NonNull, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell, collections::BTreeMap, fmt, ptr::NonNull, rc::Rc, sync::atomic::Ordering,
+    time::Duration,
+};
 
-pub use block::{FakeBlock, Fault, capability, notified};
+pub use block::{FakeBlock, Fault, capability, notified, serve_next};
 
 use crate::{
     hal::{DeviceMemory, DmaAccess, DmaMemory, Hal, HalError, Interrupt, Vector, Word},
@@ -74,7 +77,15 @@ pub struct Machine {
     pub pending: u32,
     pub waits: u32,
     pub clock: Duration,
+    /// How long a pause is.
+    pub pause: Duration,
+    /// How often everyone slept.
+    pub sleeps: u32,
+    /// Address and bytes of all DMA memory that was ever allocated.
+    pub allocated: Vec<(u64, usize)>,
     pub released: Vec<u64>,
+    /// What was released while the device might access memory.
+    pub released_live: Vec<u64>,
     pub log: Vec<String>,
     pub accesses: Vec<String>,
     pub mishap: Mishap,
@@ -82,6 +93,8 @@ pub struct Machine {
     pub count: u32,
     /// What happens at each access to DMA memory.
     pub on_dma: Option<OnDma>,
+    /// What happens at each fence.
+    pub on_fence: Option<OnFence>,
     /// How many vectors there are.
     pub vectors: u32,
     /// Where messages go.
@@ -92,6 +105,9 @@ pub struct Machine {
 
 /// Plays the device between two accesses of the driver.
 pub type OnDma = Box<dyn FnMut(&mut Machine, DmaAccess)>;
+
+/// Notes what is kept in order.
+pub type OnFence = Box<dyn FnMut(Ordering)>;
 
 /// What happens to accesses, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,12 +141,17 @@ impl FakeHal {
             pending: 0,
             waits: 0,
             clock: Duration::ZERO,
+            pause: Duration::from_micros(1),
+            sleeps: 0,
+            allocated: Vec::new(),
             released: Vec::new(),
+            released_live: Vec::new(),
             log: Vec::new(),
             accesses: Vec::new(),
             mishap: Mishap::None,
             count: 0,
             on_dma: None,
+            on_fence: None,
             vectors: 16,
             message_address: 0xfee0_0000,
             mapped: Vec::new(),
@@ -153,6 +174,12 @@ impl FakeHal {
 }
 
 impl Machine {
+    /// Whether used buffers raise this interrupt: a line, or the last vector that was set aside.
+    /// The first one is that of configuration changes, unless it is the only one.
+    fn is_of_the_queue(&self, interrupt: Interrupt) -> bool {
+        interrupt.0 < 24 || interrupt.0 == 0x2f + self.device.vectors
+    }
+
     /// A copy of RAM.
     pub fn ram<const N: usize>(&self, address: u64) -> [u8; N] {
         let place = self.place(address, N);
@@ -311,6 +338,7 @@ impl Hal for FakeHal {
             return None;
         }
         machine.set_ram(address, &vec![0; size]);
+        machine.allocated.push((address, size));
         Some(DmaMemory { pointer: machine.place(address, size), address })
     }
 
@@ -318,6 +346,9 @@ impl Hal for FakeHal {
         let mut machine = self.machine();
         machine.set_ram(memory.address, &vec![POISON; size]);
         machine.released.push(memory.address);
+        if machine.device.status() & 0x04 != 0 {
+            machine.released_live.push(memory.address);
+        }
     }
 
     fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {
@@ -342,10 +373,10 @@ impl Hal for FakeHal {
         (line < 24).then_some(Interrupt(line.into()))
     }
 
-    fn wait_for_interrupt(&self, _interrupt: Interrupt, limit: Duration) -> Result<(), HalError> {
+    fn wait_for_interrupt(&self, interrupt: Interrupt, limit: Duration) -> Result<(), HalError> {
         let mut machine = self.machine();
         machine.waits += 1;
-        if machine.pending == 0 {
+        if machine.pending == 0 || !machine.is_of_the_queue(interrupt) {
             machine.clock += limit;
             return Err(HalError::TimedOut);
         }
@@ -353,15 +384,16 @@ impl Hal for FakeHal {
         Ok(())
     }
 
-    fn take_interrupt(&self, _interrupt: Interrupt) -> bool {
+    fn take_interrupt(&self, interrupt: Interrupt) -> bool {
         let mut machine = self.machine();
-        let raised = machine.pending > 0;
+        let raised = machine.pending > 0 && machine.is_of_the_queue(interrupt);
         machine.pending -= u32::from(raised);
         raised
     }
 
     fn sleep(&self, limit: Duration) {
         let mut machine = self.machine();
+        machine.sleeps += 1;
         if machine.pending == 0 {
             machine.clock += limit;
         }
@@ -375,7 +407,9 @@ impl Hal for FakeHal {
     }
 
     fn pause(&self) {
-        self.machine().clock += Duration::from_micros(1);
+        let mut machine = self.machine();
+        let pause = machine.pause;
+        machine.clock += pause;
     }
 
     fn dma_access(&self, access: DmaAccess) {
@@ -383,6 +417,12 @@ impl Hal for FakeHal {
         if let Some(mut on_dma) = machine.on_dma.take() {
             on_dma(&mut machine, access);
             machine.on_dma = Some(on_dma);
+        }
+    }
+
+    fn dma_fence(&self, ordering: Ordering) {
+        if let Some(on_fence) = &mut self.machine().on_fence {
+            on_fence(ordering);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The file server: open, read, close and stat of an EclipseFS, on top of a block server.
 //!
-//! EclipseFS reads a block device that answers at once. Here that is a [`Shelf`] of
+//! EclipseFS reads a block device that answers at once. Here that is a shelf of
 //! the blocks that came from the block server so far: a call that misses one is
 //! given up, the block is asked for by message, and the call is made again.
 

@@ -207,6 +207,9 @@ impl Request {
         }
         let mut moved = 0;
         while moved < len {
+            if host.stopping() {
+                return Ok(Answer { status: RequestStatus::IoErr, moved });
+            }
             let chunk = (len - moved).min(Blk::CHUNK as u64);
             let bytes = &mut blk.scratch[..chunk as usize];
             let done = blk.disk.read(self.sector + moved / SECTOR_SIZE as u64, bytes);
@@ -237,6 +240,9 @@ impl Request {
         }
         let mut moved = 0;
         while moved < len {
+            if host.stopping() {
+                return Ok(Answer { status: RequestStatus::IoErr, moved });
+            }
             let chunk = (len - moved).min(Blk::CHUNK as u64);
             let bytes = &mut blk.scratch[..chunk as usize];
             chain.read(host, HEADER + moved, bytes)?;

@@ -106,6 +106,7 @@ impl VirtioDevice {
     pub(crate) fn place_legacy_queue(&mut self, index: u16, page: u32) -> Result<(), Violation> {
         let features = self.accepted;
         let queue = self.existing(index)?;
+        let vector = queue.vector;
         queue.reset();
         self.waiting.forget(|chain| chain.queue() == index);
         self.held.forget(|chain| chain.queue() == index);
@@ -114,6 +115,8 @@ impl VirtioDevice {
         }
         let queue = self.existing(index)?;
         queue.negotiate(features);
+        // A driver may map the vector first.
+        queue.vector = vector;
         // 2.7.2: one block, with the used ring on the next page boundary.
         let size = u64::from(queue.size);
         queue.desc = u64::from(page) * LEGACY_PAGE;

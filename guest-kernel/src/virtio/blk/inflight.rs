@@ -7,7 +7,10 @@ use super::{
     request::{self, ID_BYTES, Kind, RANGE, Request},
     slots::{Stage, Token},
 };
-use crate::hal::{Hal, Interrupt};
+use crate::{
+    hal::{Hal, Interrupt},
+    log,
+};
 
 /// The most bytes of one request; longer ones are split.
 pub(super) const REQUEST_BYTES: usize = 64 * 1024;
@@ -17,8 +20,24 @@ pub const COMPLETION_LIMIT: Duration = Duration::from_secs(5);
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a task sleeps until it looks at the ring, where there is no interrupt.
 pub(super) const POLL_AGAIN: Duration = Duration::from_micros(50);
+/// For how long the driver looks at the ring again at once, where there is no interrupt; behind
+/// that it sleeps in between.
+const AT_ONCE: Duration = Duration::from_micros(50);
+/// The longest such sleep.
+const NAP: Duration = Duration::from_millis(10);
 /// How many interrupts without news a completion may take: a storm has an end.
 const WAKEUPS: u32 = 200_000;
+
+/// Why a wait for a completion looks at the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Woken {
+    /// The queue has no interrupt.
+    Polling,
+    /// The interrupt came.
+    Interrupted,
+    /// It did not.
+    TimedOut,
+}
 
 impl<H: Hal> VirtioBlk<H> {
     /// Submits a read of `bytes`, whole blocks, of at most [`VirtioBlk::request_bytes`].
@@ -245,6 +264,11 @@ impl<H: Hal> VirtioBlk<H> {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn data_is_lent(&mut self, token: &Token) -> bool {
+        self.slots.data(token.slot).is_some_and(|data| data.is_lent())
+    }
+
     /// Has a request end by itself: nobody waits for it any more.
     pub fn forget(&mut self, token: Token) {
         self.slots.forget(&token);
@@ -254,21 +278,25 @@ impl<H: Hal> VirtioBlk<H> {
     fn wait(&mut self, token: &Token) -> Result<u32, Error> {
         loop {
             self.notify();
-            let deadline = self.hal.now().saturating_add(COMPLETION_LIMIT);
-            for _ in 0..WAKEUPS {
+            let (began, mut wakeups) = (self.hal.now(), 0);
+            while wakeups < WAKEUPS {
                 let queue = match self.slots.get(token)?.1 {
                     Stage::Returned { written } => return Ok(written),
                     Stage::Lost(error) => return Err(error),
                     Stage::Ready => return Err(Error::Stopped),
                     Stage::Device { queue } => queue,
                 };
-                let left = deadline.saturating_sub(self.hal.now());
-                if left.is_zero() {
+                let waited = self.hal.now().saturating_sub(began);
+                if waited >= COMPLETION_LIMIT {
                     break;
                 }
-                self.idle(queue, left.min(LOOK_AGAIN));
+                let (woken, before) = (self.idle(queue, waited), self.completed);
+                wakeups += u32::from(woken == Woken::Interrupted);
                 // After a time-out too: only the interrupt may be lost.
                 self.reap()?;
+                if woken == Woken::TimedOut && self.completed != before {
+                    self.look_for_interrupt(queue);
+                }
                 self.look_at_config()?;
             }
             self.overdue(token)?;
@@ -288,18 +316,38 @@ impl<H: Hal> VirtioBlk<H> {
         })
     }
 
-    /// Lets time pass until the queue's interrupt, or for `limit`.
-    fn idle(&mut self, queue: u16, limit: Duration) {
+    /// Lets time pass until the queue's interrupt, or until it is time to look again.
+    fn idle(&mut self, queue: u16, waited: Duration) -> Woken {
+        let left = COMPLETION_LIMIT.saturating_sub(waited);
         let interrupt = self.queues.get(usize::from(queue)).and_then(|queue| queue.interrupt);
-        match interrupt {
-            Some(interrupt) => {
-                // That the time is over is seen by the clock.
-                if self.hal.wait_for_interrupt(interrupt, limit).is_ok() {
-                    self.acknowledge();
-                }
+        let Some(interrupt) = interrupt else {
+            // A short wait is polled for, a long one costs little.
+            if waited < AT_ONCE {
+                self.hal.pause();
+            } else {
+                self.hal.sleep(NAP.min(waited / 4).min(left));
             }
-            None => self.hal.pause(),
+            return Woken::Polling;
+        };
+        if self.hal.wait_for_interrupt(interrupt, left.min(LOOK_AGAIN)).is_err() {
+            return Woken::TimedOut;
         }
+        self.acknowledge();
+        Woken::Interrupted
+    }
+
+    /// A completion was found where no interrupt had told of it: it came just now, or it is lost.
+    fn look_for_interrupt(&mut self, queue: u16) {
+        let interrupt = self.queues.get(usize::from(queue)).and_then(|queue| queue.interrupt);
+        if interrupt.is_some_and(|interrupt| self.hal.take_interrupt(interrupt)) {
+            self.acknowledge();
+            return;
+        }
+        // Once: each one costs the driver its patience, and the reader too.
+        if self.interrupts_lost == 0 {
+            log!(self.hal, "[VirtIO] {}: a completion came without its interrupt", self.address());
+        }
+        self.interrupts_lost = self.interrupts_lost.saturating_add(1);
     }
 
     /// Takes everything that the device gave back.

@@ -89,6 +89,8 @@ pub struct VirtioBlk<H: Hal> {
     config_changed: bool,
     /// How many requests came back.
     completed: u64,
+    /// How many requests were found complete without the interrupt that tells of them.
+    interrupts_lost: u32,
 }
 
 impl<H: Hal> VirtioBlk<H> {
@@ -135,6 +137,7 @@ impl<H: Hal> VirtioBlk<H> {
             tries: 0,
             config_changed: false,
             completed: 0,
+            interrupts_lost: 0,
         })
     }
 
@@ -156,6 +159,11 @@ impl<H: Hal> VirtioBlk<H> {
         self.transport.unmask_interrupts();
         self.transport.driver_ok();
         Ok(())
+    }
+
+    /// How many requests were found complete without the interrupt that tells of them.
+    pub fn interrupts_lost(&self) -> u32 {
+        self.interrupts_lost
     }
 
     /// Where the device is.
@@ -204,7 +212,10 @@ impl<H: Hal> VirtioBlk<H> {
     fn stop(&mut self) {
         if self.state == State::Running {
             self.state = match self.transport.shut_down() {
-                Ok(()) => State::Failed,
+                Ok(()) => {
+                    self.slots.reset();
+                    State::Failed
+                }
                 Err(_) => State::Lost,
             };
         }
@@ -218,6 +229,9 @@ impl<H: Hal> VirtioBlk<H> {
         self.running()?;
         let ended = self.transport.shut_down();
         self.state = if ended.is_ok() { State::Failed } else { State::Lost };
+        if ended.is_ok() {
+            self.slots.reset();
+        }
         Ok(ended?)
     }
 }

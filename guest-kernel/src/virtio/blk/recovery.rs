@@ -33,8 +33,9 @@ impl<H: Hal> VirtioBlk<H> {
                 self.tries,
                 unfinished.len()
             );
-            // The device has confirmed the reset: the rings are the driver's.
+            // The device has confirmed the reset: the rings and all data are the driver's.
             self.queues.clear();
+            self.slots.reset();
             match self.restart(&unfinished) {
                 Ok(()) => return Ok(()),
                 Err(error) => cause = error,
@@ -57,10 +58,7 @@ impl<H: Hal> VirtioBlk<H> {
     /// Marks the device as failed; whoever waits for a request learns why.
     fn give_up(&mut self, cause: Error) -> Error {
         if self.state == State::Running {
-            self.state = match self.transport.shut_down() {
-                Ok(()) => State::Failed,
-                Err(_) => State::Lost,
-            };
+            self.stop();
         }
         log!(self.hal, "[VirtIO] {}: given up after {} tries", self.address(), self.tries);
         for slot in self.slots.with_device() {

@@ -143,6 +143,13 @@ impl<H: Hal> Slots<H> {
         if let Some((_, held)) = &mut slot.request {
             *held = stage;
         }
+        match (&mut slot.data, stage) {
+            (None, _) => {}
+            (Some(data), Stage::Device { .. }) => data.lend(),
+            (Some(data), Stage::Ready | Stage::Returned { .. }) => data.take_back(),
+            // It has it still, unless it was reset: see `reset`.
+            (Some(_), Stage::Lost(_)) => {}
+        }
         let back = matches!(stage, Stage::Returned { .. } | Stage::Lost(_));
         if slot.forgotten && back {
             self.release(index);
@@ -172,6 +179,11 @@ impl<H: Hal> Slots<H> {
     pub(super) fn with_device(&self) -> Vec<u16> {
         let has = |slot: &Slot<H>| matches!(slot.request, Some((_, Stage::Device { .. })));
         (0..).zip(&self.slots).filter(|(_, slot)| has(slot)).map(|(index, _)| index).collect()
+    }
+
+    /// The device was reset, and said so: it has nothing any more.
+    pub(super) fn reset(&mut self) {
+        self.slots.iter_mut().filter_map(|slot| slot.data.as_mut()).for_each(DmaBuffer::take_back);
     }
 
     /// Gives all memory up for good: see [`DmaBuffer::abandon`].

@@ -1,6 +1,6 @@
 //! The packed virtqueue (VIRTIO 1.4, 2.8).
 
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::Ordering;
 
 use super::{
     Areas, DESC, Error, INDIRECT, MAX_SIZE, NEXT, PAGE, Segment, Settings, Used, WRITE,
@@ -188,7 +188,7 @@ impl<H: Hal> PackedQueue<H> {
             self.next_avail = at.advance(1, self.size);
         }
         // 2.8.17, 2.8.21.1.1: the first descriptor becomes available when all are written.
-        fence(Ordering::Release);
+        self.memory.fence(Ordering::Release);
         self.store_flags(head.slot, head_flags);
         // At most `size`, so it fits.
         let slots = segments.len() as u16;
@@ -215,7 +215,7 @@ impl<H: Hal> PackedQueue<H> {
             return false;
         }
         // 2.8.21.3.1: a full barrier between the store of the flags and the load.
-        fence(Ordering::SeqCst);
+        self.memory.fence(Ordering::SeqCst);
         // Both fields at once, so that they belong together.
         let event = self.memory.load::<u32>(self.device_event());
         let (desc, flags) = (event as u16, (event >> 16) as u16);
@@ -247,7 +247,7 @@ impl<H: Hal> PackedQueue<H> {
             return Ok(None);
         }
         // The flags were written last: nothing must be loaded before them.
-        fence(Ordering::Acquire);
+        self.memory.fence(Ordering::Acquire);
         let base = DESC * usize::from(self.next_used.slot);
         let id = self.memory.load::<u16>(base + 12);
         // 2.8.4 has it reserved without WRITE; but devices set it, and not WRITE.
@@ -279,7 +279,7 @@ impl<H: Hal> PackedQueue<H> {
         let asks = self.event_idx && self.interrupts && self.event != self.next_used.event();
         if asks {
             self.ask_for_next();
-            fence(Ordering::SeqCst);
+            self.memory.fence(Ordering::SeqCst);
         }
         asks
     }
@@ -288,7 +288,7 @@ impl<H: Hal> PackedQueue<H> {
         self.event = self.next_used.event();
         self.memory.store(self.driver_event(), self.event);
         // The device sees `desc` where it sees the flags that refer to it.
-        fence(Ordering::Release);
+        self.memory.fence(Ordering::Release);
         self.memory.store(self.driver_event() + EVENT_FLAGS, DESCRIPTOR);
     }
 
@@ -310,7 +310,7 @@ impl<H: Hal> PackedQueue<H> {
             return false;
         }
         // 2.7.14 is true here too: what was used before raises no interrupt.
-        fence(Ordering::SeqCst);
+        self.memory.fence(Ordering::SeqCst);
         // What is wrong with the flags is for `pop_used` to say.
         !matches!(self.is_used(), Ok(false))
     }

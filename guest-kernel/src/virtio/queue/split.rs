@@ -1,6 +1,6 @@
 //! The split virtqueue (VIRTIO 1.4, 2.7).
 
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::Ordering;
 
 use super::{
     Areas, DESC, Error, INDIRECT, MAX_SIZE, NEXT, PAGE, Segment, Settings, Used, WRITE,
@@ -171,7 +171,7 @@ impl<H: Hal> SplitQueue<H> {
 
     fn store_index(&mut self) {
         // 2.7.13.3.1: the descriptors and the entry come before the index.
-        fence(Ordering::Release);
+        self.memory.fence(Ordering::Release);
         self.avail_index = self.avail_index.wrapping_add(1);
         self.memory.store(self.layout.avail + INDEX, self.avail_index);
         self.unannounced = self.unannounced.saturating_add(1);
@@ -183,7 +183,7 @@ impl<H: Hal> SplitQueue<H> {
             return false;
         }
         // 2.7.13.4.1: a full barrier between the store of the index and the load.
-        fence(Ordering::SeqCst);
+        self.memory.fence(Ordering::SeqCst);
         if self.event_idx {
             // 2.7.10.1: and used.flags is ignored.
             let event = self.memory.load(self.layout.avail_event);
@@ -198,7 +198,7 @@ impl<H: Hal> SplitQueue<H> {
             return Ok(None);
         }
         // The element was written before the index: it must not be loaded before.
-        fence(Ordering::Acquire);
+        self.memory.fence(Ordering::Acquire);
         let slot = usize::from(self.used_index % self.size);
         let element = self.layout.used + RING + USED_ELEMENT * slot;
         let id = self.memory.load(element);
@@ -224,7 +224,7 @@ impl<H: Hal> SplitQueue<H> {
         let asks = self.event_idx && self.interrupts && self.used_event != self.used_index;
         if asks {
             self.store_used_event(self.used_index);
-            fence(Ordering::SeqCst);
+            self.memory.fence(Ordering::SeqCst);
         }
         asks
     }
@@ -254,7 +254,7 @@ impl<H: Hal> SplitQueue<H> {
             return false;
         }
         // 2.7.14: what was used before the device saw the wish raises no interrupt.
-        fence(Ordering::SeqCst);
+        self.memory.fence(Ordering::SeqCst);
         self.memory.load::<u16>(self.layout.used + INDEX) != self.used_index
     }
 

@@ -1,6 +1,8 @@
 //! Tests of the driver against a device that does what the test says.
 
 mod defects;
+mod defects_blk;
+mod defects_dma;
 mod faults;
 mod init;
 mod recovery;

@@ -1,7 +1,8 @@
 //! What the driver does with a device that does not do its part.
 
 use crate::{
-    fake::{FakeHal, Fault},
+    dma::DmaBuffer,
+    fake::{FakeHal, Fault, notified},
     pci::Pci,
     virtio::{
         self,
@@ -132,4 +133,35 @@ fn a_device_that_is_gone_is_given_up() {
     hal.machine().mishap = crate::fake::Mishap::Gone(from);
     let error = disk.read_sectors(3, &mut [0; 512]).unwrap_err();
     assert_eq!(error.to_string(), "the device does not reset: its status stays 0xff");
+}
+
+#[test]
+fn memory_that_a_device_has_is_not_released_by_mistake() {
+    let hal = FakeHal::new();
+    let mut buffer = DmaBuffer::new(&hal, 64, 64).unwrap();
+    buffer.lend();
+    drop(buffer);
+    assert!(hal.machine().released.is_empty());
+    let line = hal.machine().log.last().cloned().unwrap();
+    assert_eq!(line, "[DMA] 64 bytes at 0x100000 are still a device's, and not released");
+    let mut buffer = DmaBuffer::new(&hal, 64, 64).unwrap();
+    buffer.lend();
+    buffer.take_back();
+    drop(buffer);
+    assert_eq!(hal.machine().released.len(), 1);
+}
+
+#[test]
+fn a_request_in_flight_has_its_data_lent_until_it_is_back() {
+    let (hal, mut disk) = disk();
+    let token = disk.submit_read(3, 512).unwrap();
+    // As if the driver forgot the reset that comes first.
+    hal.machine().device.hold = true;
+    disk.notify();
+    assert!(disk.data_is_lent(&token));
+    hal.machine().device.hold = false;
+    notified(&mut hal.machine());
+    assert_eq!(disk.poll(&token), Ok(true));
+    assert!(!disk.data_is_lent(&token));
+    disk.finish(token, &mut [0; 512]).unwrap();
 }

@@ -13,6 +13,12 @@ const FEATURES: Settings = Settings { event_idx: true, indirect: true, ..SPLIT }
 impl Device {
     /// The accesses that `act` makes: load or store, in which part, where there, how wide.
     fn accesses(&mut self, act: impl FnOnce(&mut Self)) -> Vec<String> {
+        let order = self.order(act).into_iter();
+        order.filter(|line| !line.starts_with("fence")).collect()
+    }
+
+    /// The same, with what keeps them in order.
+    pub(super) fn order(&mut self, act: impl FnOnce(&mut Self)) -> Vec<String> {
         let (areas, log) = (self.areas(), Rc::new(RefCell::new(vec![])));
         let noted = Rc::clone(&log);
         self.hal.machine().on_dma =
@@ -21,8 +27,13 @@ impl Device {
                 let (part, offset) = place(areas, address);
                 noted.borrow_mut().push(format!("{what} {part}+{offset:x}/{width}"));
             }));
+        let noted = Rc::clone(&log);
+        self.hal.machine().on_fence = Some(Box::new(move |ordering| {
+            noted.borrow_mut().push(format!("fence {ordering:?}"));
+        }));
         act(self);
         self.hal.machine().on_dma = None;
+        self.hal.machine().on_fence = None;
         log.take()
     }
 }

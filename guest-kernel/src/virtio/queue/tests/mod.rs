@@ -1,6 +1,7 @@
 //! The queues, with the test in the device's place.
 
 mod access;
+mod defects;
 mod events;
 mod indirect;
 mod model;
