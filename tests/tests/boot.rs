@@ -94,6 +94,21 @@ fn twenty_boots_give_one_transcript() {
 }
 
 /// How a guest ended that was not to succeed, and the last line that it printed.
+/// One read of 4 KiB and 64 of them are one notification and one interrupt, so what they differ by
+/// is the console: a digit more, and the status that is asked once for 16 bytes.
+#[test]
+fn a_batch_of_64_reads_costs_at_most_three_exits_more_than_one_read() {
+    let exits = |count: u64| {
+        let run = kvm::boot(&format!("scenario=batch count={count}"));
+        assert_eq!(run.outcome, Outcome::Success, "{}", String::from_utf8_lossy(&run.console));
+        let summary = run.recorder.summary();
+        assert_eq!(summary.requests.values().sum::<u64>(), count + 1, "the first is the driver's");
+        run.timing.exits
+    };
+    let (one, all) = (exits(1), exits(64));
+    assert!(all <= one + 3, "one read: {one} exits, 64 reads: {all}");
+}
+
 fn end(run: &Run) -> (Outcome, String) {
     let console = String::from_utf8_lossy(&run.console);
     (run.outcome.clone(), console.lines().last().unwrap_or_default().to_string())

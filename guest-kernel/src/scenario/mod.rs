@@ -193,10 +193,14 @@ fn disk_error<H: Hal>(disk: &VirtioBlk<H>) -> impl Fn(blk::Error) -> Error + Cop
 
 /// A pattern in which every 8 bytes are different, and different in every sector.
 fn fill(data: &mut [u8], sector: u64) {
-    let first = sector.wrapping_mul(blk::SECTOR as u64) ^ 0xec11_95ef_0000_0000;
-    for (word, index) in data.chunks_mut(8).zip(0..) {
-        let bytes = first.wrapping_add(index).to_le_bytes();
-        word.copy_from_slice(&bytes[..word.len()]);
+    let mut value = sector.wrapping_mul(blk::SECTOR as u64) ^ 0xec11_95ef_0000_0000;
+    let (words, rest) = data.as_chunks_mut::<8>();
+    for word in words {
+        *word = value.to_le_bytes();
+        value = value.wrapping_add(1);
+    }
+    for (byte, end) in rest.iter_mut().zip(value.to_le_bytes()) {
+        *byte = end;
     }
 }
 

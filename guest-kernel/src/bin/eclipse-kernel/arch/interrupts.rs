@@ -77,31 +77,26 @@ unsafe extern "C" {
     fn stray_stub();
 }
 
-/// One entry of the table, as the processor defines it.
+/// One entry of the table, as the processor defines it: two words, so that a whole table is soon
+/// filled where each instruction is emulated.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Gate {
-    low: u16,
-    selector: u16,
-    options: u16,
-    middle: u16,
-    high: u32,
-    reserved: u32,
+    /// From bit 0: address bits 15:0, the selector, the options, address bits 31:16.
+    low: u64,
+    /// Address bits 63:32.
+    high: u64,
 }
 
 impl Gate {
-    const ABSENT: Self = Self { low: 0, selector: 0, options: 0, middle: 0, high: 0, reserved: 0 };
+    const ABSENT: Self = Self { low: 0, high: 0 };
 
     /// An interrupt gate of ring 0: interrupts are off until the entry returns.
     const fn new(address: u64, stack: Stack) -> Self {
-        Self {
-            low: address as u16,
-            selector: 0x08,
-            options: 0x8E00 | (stack as u16 + 1),
-            middle: (address >> 16) as u16,
-            high: (address >> 32) as u32,
-            reserved: 0,
-        }
+        let options = 0x8E00 | (stack as u64 + 1);
+        let middle = (address >> 16) & 0xFFFF;
+        let low = (address & 0xFFFF) | 0x08 << 16 | options << 32 | middle << 48;
+        Self { low, high: address >> 32 }
     }
 }
 
@@ -113,13 +108,10 @@ pub fn init() {
         Gate::new(stub as *const () as u64 + number as u64 * STUB_BYTES, stack)
     };
     let mut table = TABLE.borrow();
-    for (vector, entry) in table.iter_mut().enumerate() {
+    table.fill(gate(stray_stub, 0, Stack::Interrupt));
+    for (vector, entry) in table.iter_mut().enumerate().take(EXCEPTIONS) {
         let stack = if matches!(vector, 2 | 8 | 18) { Stack::Abort } else { Stack::Exception };
-        *entry = if vector < EXCEPTIONS {
-            gate(exception_stubs, vector, stack)
-        } else {
-            gate(stray_stub, 0, Stack::Interrupt)
-        };
+        *entry = gate(exception_stubs, vector, stack);
     }
     for line in 0..usize::from(VECTORS) {
         table[usize::from(FIRST_VECTOR) + line] = gate(interrupt_stubs, line, Stack::Interrupt);

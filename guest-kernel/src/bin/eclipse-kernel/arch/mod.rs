@@ -97,6 +97,21 @@ pub fn port_store<T: Word>(port: u16, value: T) {
     }
 }
 
+/// Stores bytes to an I/O port, one after the other, by one instruction.
+pub fn port_store_all(port: u16, bytes: &[u8]) {
+    // SAFETY: the instruction loads the slice's bytes and no others, and a device that the stores
+    // start reaches only memory that its driver set aside for it.
+    unsafe {
+        asm!(
+            "rep outsb",
+            in("dx") port,
+            inout("rsi") bytes.as_ptr() => _,
+            inout("rcx") bytes.len() => _,
+            options(nostack, readonly, preserves_flags),
+        );
+    }
+}
+
 /// Ends the machine: by the debug exit port, else by a reset, else by a triple fault.
 pub fn leave(verdict: Verdict) -> ! {
     port_store(DEBUG_EXIT, verdict as u8);

@@ -5,7 +5,7 @@ use core::{
     sync::atomic::{AtomicU8, Ordering},
 };
 
-use super::{port_load, port_store};
+use super::{port_load, port_store, port_store_all};
 
 const COM1: u16 = 0x3F8;
 
@@ -49,9 +49,7 @@ impl fmt::Write for Serial {
         while !rest.is_empty() {
             let room = room();
             let (now, later) = rest.split_at(rest.len().min(room.into()));
-            for &byte in now {
-                port_store(DATA, byte);
-            }
+            port_store_all(DATA, now);
             ROOM.store(room - now.len() as u8, Ordering::Relaxed);
             rest = later;
         }
