@@ -378,8 +378,12 @@ impl Hal for FakeHal {
         Ok(())
     }
 
-    fn take_interrupt(&self, _interrupt: Interrupt) -> bool {
+    fn take_interrupt(&self, interrupt: Interrupt) -> bool {
         let mut machine = self.machine();
+        // Where there are several vectors, the first is for a configuration that never changes.
+        if interrupt == Interrupt(0x30) && machine.device.vectors > 1 {
+            return false;
+        }
         let raised = machine.pending > 0;
         machine.pending -= u32::from(raised);
         raised

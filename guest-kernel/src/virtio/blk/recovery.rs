@@ -51,6 +51,7 @@ impl<H: Hal> VirtioBlk<H> {
             }
         }
         self.notify();
+        self.restarted = self.hal.now();
         Ok(())
     }
 
