@@ -148,3 +148,6 @@ impl<H: Hal> BlockDevice for Disk<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
