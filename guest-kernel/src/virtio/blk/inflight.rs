@@ -193,7 +193,14 @@ impl<H: Hal> VirtioBlk<H> {
     /// # Errors
     /// The device failed, and could not be brought back.
     pub fn poll(&mut self, token: &Token) -> Result<bool, Error> {
-        self.look()?;
+        // Of one that is back it is known how it ended, whatever became of the device since.
+        if !self.is_back(token)? {
+            self.look()?;
+        }
+        self.is_back(token)
+    }
+
+    fn is_back(&self, token: &Token) -> Result<bool, Error> {
         let (_, stage) = self.slots.get(token)?;
         Ok(matches!(stage, Stage::Returned { .. } | Stage::Lost(_)))
     }

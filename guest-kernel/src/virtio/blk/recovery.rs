@@ -52,6 +52,7 @@ impl<H: Hal> VirtioBlk<H> {
             }
         }
         self.notify();
+        self.restarted = self.hal.now();
         Ok(())
     }
 

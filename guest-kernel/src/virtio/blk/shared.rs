@@ -6,6 +6,7 @@ use core::{
     future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use super::{
@@ -42,10 +43,26 @@ impl<H: Hal> Shared<H> {
     fn look<T>(&mut self, look: impl FnOnce(&mut VirtioBlk<H>) -> T) -> T {
         let before = self.disk.completed;
         let seen = look(&mut self.disk);
-        if self.disk.completed != before {
+        // Nothing comes back any more of a device that was given up.
+        if self.disk.completed != before || self.disk.running().is_err() {
             self.waiting.drain(..).for_each(Waker::wake);
         }
         seen
+    }
+}
+
+/// A request in flight: if its task goes, it ends by itself.
+struct InFlight<'a, H: Hal> {
+    disk: &'a SharedBlk<H>,
+    /// Absent once the request is finished.
+    token: Option<Token>,
+}
+
+impl<H: Hal> Drop for InFlight<'_, H> {
+    fn drop(&mut self) {
+        if let Some(token) = self.token.take() {
+            self.disk.shared.borrow_mut().disk.forget(token);
+        }
     }
 }
 
@@ -124,37 +141,40 @@ impl<H: Hal> SharedBlk<H> {
 
     /// Waits for a request, and ends it.
     async fn complete(&self, token: Token, into: &mut [u8]) -> Result<(), Error> {
+        let mut flight = InFlight { disk: self, token: Some(token) };
         // Whoever is ready submits before the device is notified of them all.
         task::yield_now().await;
-        let deadline = self.tasks.hal().now().saturating_add(COMPLETION_LIMIT);
-        let mut wait = None;
-        let ended = poll_fn(|context| {
+        let (began, mut wait) = (self.tasks.hal().now(), None);
+        poll_fn(|context| {
+            let Some(token) = &flight.token else { return Poll::Ready(Ok(())) };
             loop {
-                match self.shared.borrow_mut().look(|disk| disk.poll(&token)) {
+                match self.shared.borrow_mut().look(|disk| disk.poll(token)) {
                     Ok(true) => return Poll::Ready(Ok(())),
                     Ok(false) => {}
                     Err(error) => return Poll::Ready(Err(error)),
                 }
-                if self.tasks.hal().now() >= deadline {
-                    let overdue = self.shared.borrow_mut().look(|disk| disk.overdue(&token));
-                    if let Err(error) = overdue {
-                        return Poll::Ready(Err(error));
-                    }
-                }
-                if self.waits(context, &mut wait, Some(&token)) {
+                self.look_at_clock(token, began)?;
+                if self.waits(context, &mut wait, Some(token)) {
                     return Poll::Pending;
                 }
             }
         })
-        .await;
-        let disk = &mut self.shared.borrow_mut().disk;
-        match ended {
-            Ok(()) => disk.finish(token, into),
-            Err(error) => {
-                disk.forget(token);
-                Err(error)
-            }
+        .await?;
+        match flight.token.take() {
+            Some(token) => self.shared.borrow_mut().disk.finish(token, into),
+            None => Ok(()),
         }
+    }
+
+    /// Brings the device back when it has had a request for too long, counted from `began` or
+    /// from when the device was last started again.
+    fn look_at_clock(&self, token: &Token, began: Duration) -> Result<(), Error> {
+        let mut shared = self.shared.borrow_mut();
+        let since = began.max(shared.disk.restarted);
+        if self.tasks.hal().now() < since.saturating_add(COMPLETION_LIMIT) {
+            return Ok(());
+        }
+        shared.look(|disk| disk.overdue(token))
     }
 
     /// Waits until the device interrupts, another task has seen it, or it is time to look
@@ -166,22 +186,23 @@ impl<H: Hal> SharedBlk<H> {
         token: Option<&Token>,
     ) -> bool {
         let mut shared = self.shared.borrow_mut();
-        let wait = wait.get_or_insert_with(|| match shared.disk.interrupt_for(token) {
+        let current = wait.get_or_insert_with(|| match shared.disk.interrupt_for(token) {
             Some(interrupt) => task::interrupt(&self.tasks, interrupt, LOOK_AGAIN),
             None => task::sleep(&self.tasks, POLL_AGAIN),
         });
-        match Pin::new(wait).poll(context) {
-            Poll::Pending => {
+        let Poll::Ready(came) = Pin::new(current).poll(context) else {
+            if !shared.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
                 shared.waiting.push(context.waker().clone());
-                true
             }
-            Poll::Ready(Ok(())) => {
-                // Taken by the executor, for all that wait for it.
-                shared.disk.acknowledge();
-                false
-            }
-            Poll::Ready(Err(_)) => false,
+            return true;
+        };
+        // Its time is over: the next wait is another, for an interrupt that may be another.
+        *wait = None;
+        if came.is_ok() {
+            // Taken by the executor, for all that wait for it.
+            shared.disk.acknowledge();
         }
+        false
     }
 }
 

@@ -7,3 +7,4 @@ mod faults;
 mod init;
 mod recovery;
 mod requests;
+mod shared;
