@@ -129,10 +129,10 @@ impl Names {
                     self.areas.insert(value << 12, (1, name));
                 }
             }
-            (LegacyCfg::QueueAddress, Access::Load { value, .. }) => {
-                if value != 0 && queue.frames.get(&queue.select) == Some(&value) {
-                    self.parts.insert(seq, format!("q{}.desc[43:12]", queue.select));
-                }
+            (LegacyCfg::QueueAddress, Access::Load { value, .. })
+                if value != 0 && queue.frames.get(&queue.select) == Some(&value) =>
+            {
+                self.parts.insert(seq, format!("q{}.desc[43:12]", queue.select));
             }
             _ => {}
         }
