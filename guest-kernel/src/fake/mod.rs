@@ -33,6 +33,8 @@ pub struct Machine {
     pub pending: u32,
     pub waits: u32,
     pub clock: Duration,
+    /// Bytes that are left out between two allocations.
+    pub gap: usize,
     /// How long a pause is.
     pub pause: Duration,
     /// How often everyone slept.
@@ -97,6 +99,7 @@ impl FakeHal {
             pending: 0,
             waits: 0,
             clock: Duration::ZERO,
+            gap: 0,
             pause: Duration::from_micros(1),
             sleeps: 0,
             allocated: Vec::new(),
@@ -289,7 +292,7 @@ impl Hal for FakeHal {
         let mut machine = self.machine();
         let offset = machine.next.next_multiple_of(align);
         let address = RAM + offset as u64;
-        machine.next = offset + size;
+        machine.next = offset + size + machine.gap;
         if machine.next > RAM_LEN {
             return None;
         }

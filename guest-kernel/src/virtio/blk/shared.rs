@@ -11,7 +11,7 @@ use core::{
 
 use super::{
     COMPLETION_LIMIT, Error, SECTOR, Token, VirtioBlk,
-    inflight::{LOOK_AGAIN, POLL_AGAIN},
+    inflight::{LOOK_AGAIN, NAP, POLL_AGAIN},
 };
 use crate::{
     block::{BLOCK_SIZE, Block, BlockDevice},
@@ -130,7 +130,9 @@ impl<H: Hal> SharedBlk<H> {
                 let looked = self.shared.borrow_mut().look(VirtioBlk::look);
                 match looked {
                     Ok(true) => {}
-                    Ok(false) if self.waits(context, &mut wait, None) => return Poll::Pending,
+                    Ok(false) if self.waits(context, &mut wait, None, POLL_AGAIN) => {
+                        return Poll::Pending;
+                    }
                     Ok(false) => {}
                     Err(error) => return Poll::Ready(Err(error)),
                 }
@@ -154,7 +156,10 @@ impl<H: Hal> SharedBlk<H> {
                     Err(error) => return Poll::Ready(Err(error)),
                 }
                 self.look_at_clock(token, began)?;
-                if self.waits(context, &mut wait, Some(token)) {
+                let waited = self.tasks.hal().now().saturating_sub(began);
+                // A short wait is polled for, a long one costs little.
+                let again = (waited / 4).clamp(POLL_AGAIN, NAP);
+                if self.waits(context, &mut wait, Some(token), again) {
                     return Poll::Pending;
                 }
             }
@@ -178,17 +183,18 @@ impl<H: Hal> SharedBlk<H> {
     }
 
     /// Waits until the device interrupts, another task has seen it, or it is time to look
-    /// again; `false`: that is now.
+    /// again, which it is in `again` where there is no interrupt; `false`: that is now.
     fn waits(
         &self,
         context: &mut Context<'_>,
         wait: &mut Option<Wait<H>>,
         token: Option<&Token>,
+        again: Duration,
     ) -> bool {
         let mut shared = self.shared.borrow_mut();
         let current = wait.get_or_insert_with(|| match shared.disk.interrupt_for(token) {
             Some(interrupt) => task::interrupt(&self.tasks, interrupt, LOOK_AGAIN),
-            None => task::sleep(&self.tasks, POLL_AGAIN),
+            None => task::sleep(&self.tasks, again),
         });
         let Poll::Ready(came) = Pin::new(current).poll(context) else {
             if !shared.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
