@@ -16,6 +16,7 @@ mod slots;
 mod transfer;
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 pub use config::{Config, Limits, SECTOR, Topology};
 pub use error::Error;
@@ -85,6 +86,8 @@ pub struct VirtioBlk<H: Hal> {
     state: State,
     /// How often the device was started again since it completed a request.
     tries: u32,
+    /// When it was started again last.
+    restarted: Duration,
     /// The device said that its configuration changed.
     config_changed: bool,
     /// How many requests came back.
@@ -135,6 +138,7 @@ impl<H: Hal> VirtioBlk<H> {
             slots,
             state: State::Running,
             tries: 0,
+            restarted: Duration::ZERO,
             config_changed: false,
             completed: 0,
             interrupts_lost: 0,

@@ -126,7 +126,7 @@ impl<H: Hal> SharedBlk<H> {
     async fn complete(&self, token: Token, into: &mut [u8]) -> Result<(), Error> {
         // Whoever is ready submits before the device is notified of them all.
         task::yield_now().await;
-        let deadline = self.tasks.hal().now().saturating_add(COMPLETION_LIMIT);
+        let submitted = self.tasks.hal().now();
         let mut wait = None;
         let ended = poll_fn(|context| {
             loop {
@@ -135,7 +135,9 @@ impl<H: Hal> SharedBlk<H> {
                     Ok(false) => {}
                     Err(error) => return Poll::Ready(Err(error)),
                 }
-                if self.tasks.hal().now() >= deadline {
+                // Whichever task has the device started again, all requests are new to it.
+                let since = submitted.max(self.shared.borrow().disk.restarted);
+                if self.tasks.hal().now().saturating_sub(since) >= COMPLETION_LIMIT {
                     let overdue = self.shared.borrow_mut().look(|disk| disk.overdue(&token));
                     if let Err(error) = overdue {
                         return Poll::Ready(Err(error));
@@ -166,22 +168,21 @@ impl<H: Hal> SharedBlk<H> {
         token: Option<&Token>,
     ) -> bool {
         let mut shared = self.shared.borrow_mut();
-        let wait = wait.get_or_insert_with(|| match shared.disk.interrupt_for(token) {
+        let current = wait.get_or_insert_with(|| match shared.disk.interrupt_for(token) {
             Some(interrupt) => task::interrupt(&self.tasks, interrupt, LOOK_AGAIN),
             None => task::sleep(&self.tasks, POLL_AGAIN),
         });
-        match Pin::new(wait).poll(context) {
-            Poll::Pending => {
-                shared.waiting.push(context.waker().clone());
-                true
-            }
-            Poll::Ready(Ok(())) => {
-                // Taken by the executor, for all that wait for it.
-                shared.disk.acknowledge();
-                false
-            }
-            Poll::Ready(Err(_)) => false,
+        let Poll::Ready(ended) = Pin::new(current).poll(context) else {
+            shared.waiting.push(context.waker().clone());
+            return true;
+        };
+        // The next wait has its own time: one that is over would never let the machine sleep.
+        *wait = None;
+        if ended.is_ok() {
+            // Taken by the executor, for all that wait for it.
+            shared.disk.acknowledge();
         }
+        false
     }
 }
 
