@@ -146,3 +146,22 @@ fn no_wrong_bit_in_any_load_makes_the_driver_panic_or_go_on_for_ever() {
         }
     }
 }
+
+#[test]
+fn tasks_that_an_error_leaves_behind_do_not_keep_the_device() {
+    let hal = machine();
+    // The first block is good, what the queue then has room for fails, the rest never ends.
+    hal.machine().on_dma = Some(Box::new(|machine, _| {
+        machine.device.fault = match machine.device.requests.len() {
+            0 => Fault::Nothing,
+            1 => Fault::Status(1),
+            _ => Fault::NeverCompletes,
+        };
+    }));
+    let error = run(&hal, "scenario=tasks count=100").unwrap_err();
+    let reason = "VirtIO block device 00:04.0: read at sector 0: the device reports an I/O error";
+    assert_eq!(error.to_string(), reason);
+    let machine = hal.machine();
+    assert_eq!(machine.device.status(), 0, "it is reset");
+    assert_eq!(machine.released.len(), machine.allocated.len());
+}

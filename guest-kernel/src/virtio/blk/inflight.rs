@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::{
     Error, State, VirtioBlk,
+    config::Limits,
     request::{self, ID_BYTES, Kind, RANGE, Request},
     slots::{Stage, Token},
 };
@@ -114,21 +115,26 @@ impl<H: Hal> VirtioBlk<H> {
         unmap: bool,
     ) -> Result<Token, Error> {
         self.look_at_config()?;
+        let limits = self.limits(kind, sector, sectors)?;
+        // 5.2.6.1: unmap is for write-zeroes alone, and only a permission.
+        let unmap = unmap && limits.may_unmap;
+        self.submit(kind, sector, RANGE, &request::range(sector, sectors, unmap))
+    }
+
+    /// Checks a discard or write-zeroes against the device; answers with its limits.
+    pub(super) fn limits(&self, kind: Kind, sector: u64, sectors: u32) -> Result<Limits, Error> {
         self.writable(sector)?;
         let limits = match kind {
             Kind::Discard => self.config.discard,
             _ => self.config.write_zeroes,
         };
         let limits = limits.ok_or(Error::NotOffered(kind))?;
-        let asked = u64::from(sectors);
-        if sectors == 0 || sectors > limits.sectors {
-            let most = limits.sectors;
+        let (asked, most) = (u64::from(sectors), limits.sectors);
+        if sectors == 0 || sectors > most {
             return Err(Error::Range { kind, sector, sectors: asked, most });
         }
         self.config.check_range(sector, asked)?;
-        // 5.2.6.1: unmap is for write-zeroes alone, and only a permission.
-        let unmap = unmap && limits.may_unmap;
-        self.submit(kind, sector, RANGE, &request::range(sector, sectors, unmap))
+        Ok(limits)
     }
 
     pub(super) fn writable(&self, sector: u64) -> Result<(), Error> {
@@ -241,8 +247,8 @@ impl<H: Hal> VirtioBlk<H> {
         let waited = self.wait(&token);
         let Ok((request, _)) = self.slots.get(&token) else { return Err(Error::NoRequest) };
         let ended = waited.and_then(|written| self.outcome(&token, &request, written, into));
-        // Also where the device is lost: the slot's memory is then kept for good, not used.
-        self.slots.release(token.slot);
+        // A wait may end before its request: that has its memory until it is back, too.
+        self.slots.forget(&token);
         ended
     }
 

@@ -3,7 +3,12 @@
 //! VIRTIO 1.4, 2.1.2: a device that needs a reset is reset, started again, and
 //! given once more what it had not completed. One that keeps failing is given up.
 
-use super::{Error, State, VirtioBlk, config::Config, slots::Stage};
+use super::{
+    Error, State, VirtioBlk,
+    config::Config,
+    request::{Kind, RANGE_SECTORS, Request},
+    slots::Stage,
+};
 use crate::{hal::Hal, log, virtio::status::Isr};
 
 /// How often in a row the device is started again without completing a request.
@@ -46,14 +51,38 @@ impl<H: Hal> VirtioBlk<H> {
     fn restart(&mut self, unfinished: &[u16]) -> Result<(), Error> {
         self.bring_up()?;
         for &slot in unfinished {
-            if let Some((request, _)) = self.slots.request(slot) {
-                self.slots.headers.prepare(slot, &request);
-                self.enqueue(slot)?;
+            let Some((request, _)) = self.slots.request(slot) else { continue };
+            // It may be another device since: smaller, read-only, with fewer kinds of requests.
+            if let Err(refused) = self.still_takes(slot, &request) {
+                self.slots.set(slot, Stage::Lost(refused));
+                continue;
             }
+            self.slots.headers.prepare(slot, &request);
+            self.enqueue(slot)?;
         }
         self.notify();
         self.restarted = self.hal.now();
         Ok(())
+    }
+
+    /// Checks a request that was submitted before against the device as it is now.
+    fn still_takes(&self, slot: u16, request: &Request) -> Result<(), Error> {
+        let Request { kind, sector, bytes } = *request;
+        let (bytes, limit) = (bytes as usize, self.request_bytes());
+        if bytes > limit {
+            return Err(Error::TooLong { bytes, limit });
+        }
+        match kind {
+            Kind::Read => self.config.check(sector, bytes).map(drop),
+            Kind::Write => self.writable(sector).and(self.config.check(sector, bytes).map(drop)),
+            Kind::Flush if !self.config.flush => Err(Error::NotOffered(kind)),
+            Kind::Flush | Kind::GetId => Ok(()),
+            Kind::Discard | Kind::WriteZeroes => {
+                let (_, data) = self.slots.memory(slot);
+                let sectors = data.map_or(0, |data| data.load(RANGE_SECTORS));
+                self.limits(kind, sector, sectors).map(drop)
+            }
+        }
     }
 
     /// Marks the device as failed; whoever waits for a request learns why.

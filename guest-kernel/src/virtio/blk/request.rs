@@ -26,6 +26,8 @@ const NOT_WRITTEN: u8 = 0xff;
 
 /// Bytes of `struct virtio_blk_discard_write_zeroes`.
 pub(super) const RANGE: usize = 16;
+/// Where the number of its sectors is in that.
+pub(super) const RANGE_SECTORS: usize = 8;
 /// Bytes of the answer to `VIRTIO_BLK_T_GET_ID`.
 pub const ID_BYTES: usize = 20;
 

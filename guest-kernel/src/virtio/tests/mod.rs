@@ -4,6 +4,7 @@ mod defects;
 mod defects_blk;
 mod defects_dma;
 mod faults;
+mod in_flight;
 mod init;
 mod recovery;
 mod requests;

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use eclipse_kernel::{
     cmdline::CommandLine,
-    disk::{self, Found},
+    disk::{self, Disk, Found},
     ipc::{self, Ipc, Mailbox},
     log, scenario,
     server::{
@@ -20,6 +20,7 @@ use eclipse_kernel::{
 
 use crate::metal::Metal;
 
+use task::Program;
 pub use task::{End, UnknownProgram};
 
 /// The file that is printed where no other is asked for.
@@ -89,6 +90,27 @@ impl Servers {
     pub fn run_task(self, asked: &CommandLine<'_>) -> Result<(), Error> {
         let program = task::find(asked.program.unwrap_or("print"))?;
         let Found { disk, failures } = scenario::system_disk(&Metal, asked)?;
+        let tasks = self.tasks.clone();
+        let ended = self.run_on(disk, program, asked);
+        // One that still waits would keep the disk, and with it the device running.
+        tasks.end();
+        let end = ended?;
+        // Whatever ran, it ran from a fall-back.
+        if let Some(failure) = failures.into_iter().next() {
+            return Err(failure.into());
+        }
+        match end {
+            End::Exit(0) => Ok(()),
+            end => Err(Error::Task { program: program.name, end }),
+        }
+    }
+
+    fn run_on(
+        self,
+        disk: Disk<Metal>,
+        program: Program,
+        asked: &CommandLine<'_>,
+    ) -> Result<End, Error> {
         let Self { tasks, ipc, block, file } = self;
         let (block_id, file_id) = (block.id(), file.id());
         let blocks = BlockClient::new(ipc.register("blocks of files")?, block_id);
@@ -113,13 +135,6 @@ impl Servers {
         tasks.run_until(&stop, LIMIT)?.map_err(Error::Server)?;
         let Immediate(disk) = tasks.run_until(&disk, LIMIT)?;
         disk.close()?;
-        // Whatever ran, it ran from a fall-back.
-        if let Some(failure) = failures.into_iter().next() {
-            return Err(failure.into());
-        }
-        match end {
-            End::Exit(0) => Ok(()),
-            end => Err(Error::Task { program: name, end }),
-        }
+        Ok(end)
     }
 }
