@@ -106,6 +106,7 @@ impl VirtioDevice {
     pub(crate) fn place_legacy_queue(&mut self, index: u16, page: u32) -> Result<(), Violation> {
         let features = self.accepted;
         let queue = self.existing(index)?;
+        let vector = queue.vector;
         queue.reset();
         self.waiting.forget(|chain| chain.queue() == index);
         self.held.forget(|chain| chain.queue() == index);
@@ -113,6 +114,8 @@ impl VirtioDevice {
             return Ok(());
         }
         let queue = self.existing(index)?;
+        // 4.1.5.1.3: a driver may choose it before it says where the queue is.
+        queue.vector = vector;
         queue.negotiate(features);
         // 2.7.2: one block, with the used ring on the next page boundary.
         let size = u64::from(queue.size);
