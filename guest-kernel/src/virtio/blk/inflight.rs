@@ -17,6 +17,8 @@ pub const COMPLETION_LIMIT: Duration = Duration::from_secs(5);
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a task sleeps until it looks at the ring, where there is no interrupt.
 pub(super) const POLL_AGAIN: Duration = Duration::from_micros(50);
+/// How long the driver looks at the ring all the time, where there is no interrupt.
+const SPIN: Duration = Duration::from_micros(50);
 /// How many interrupts without news a completion may take: a storm has an end.
 const WAKEUPS: u32 = 200_000;
 
@@ -254,19 +256,20 @@ impl<H: Hal> VirtioBlk<H> {
     fn wait(&mut self, token: &Token) -> Result<u32, Error> {
         loop {
             self.notify();
-            let deadline = self.hal.now().saturating_add(COMPLETION_LIMIT);
-            for _ in 0..WAKEUPS {
+            let start = self.hal.now();
+            let mut wakeups = 0;
+            while wakeups < WAKEUPS {
                 let queue = match self.slots.get(token)?.1 {
                     Stage::Returned { written } => return Ok(written),
                     Stage::Lost(error) => return Err(error),
                     Stage::Ready => return Err(Error::Stopped),
                     Stage::Device { queue } => queue,
                 };
-                let left = deadline.saturating_sub(self.hal.now());
-                if left.is_zero() {
+                let waited = self.hal.now().saturating_sub(start);
+                if waited >= COMPLETION_LIMIT {
                     break;
                 }
-                self.idle(queue, left.min(LOOK_AGAIN));
+                wakeups += u32::from(self.idle(queue, waited));
                 // After a time-out too: only the interrupt may be lost.
                 self.reap()?;
                 self.look_at_config()?;
@@ -288,17 +291,30 @@ impl<H: Hal> VirtioBlk<H> {
         })
     }
 
-    /// Lets time pass until the queue's interrupt, or for `limit`.
-    fn idle(&mut self, queue: u16, limit: Duration) {
+    /// Lets time pass until the queue's interrupt, for a while at most; whether it came.
+    ///
+    /// Where there is none the driver looks at the ring all the time at first, and then after a
+    /// tenth of the time that it has waited.
+    fn idle(&mut self, queue: u16, waited: Duration) -> bool {
+        let limit = COMPLETION_LIMIT.saturating_sub(waited).min(LOOK_AGAIN);
         let interrupt = self.queues.get(usize::from(queue)).and_then(|queue| queue.interrupt);
         match interrupt {
             Some(interrupt) => {
                 // That the time is over is seen by the clock.
-                if self.hal.wait_for_interrupt(interrupt, limit).is_ok() {
+                let came = self.hal.wait_for_interrupt(interrupt, limit).is_ok();
+                if came {
                     self.acknowledge();
                 }
+                came
             }
-            None => self.hal.pause(),
+            None if waited < SPIN => {
+                self.hal.pause();
+                false
+            }
+            None => {
+                self.hal.sleep((waited / 10).min(limit));
+                false
+            }
         }
     }
 
