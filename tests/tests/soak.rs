@@ -161,10 +161,8 @@ fn several_queues_share_the_requests() {
         }
         let given = soak(config, SOME, "");
         assert_eq!(given.len(), 4, "{given:?}");
-        let (least, most) = (given.iter().map(|queue| queue.chains)).fold(
-            (u32::MAX, 0),
-            |(least, most), chains| (least.min(chains), most.max(chains)),
-        );
+        let (least, most) = (given.iter().map(|queue| queue.chains))
+            .fold((u32::MAX, 0), |(least, most), chains| (least.min(chains), most.max(chains)));
         assert!(most - least < most / 4, "{given:?}");
     }
 }
