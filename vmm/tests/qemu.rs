@@ -66,3 +66,10 @@ fn a_hang_ends_by_its_timeout_in_both() {
     assert_eq!(ours.status.code(), Some(4));
     assert_eq!(verdict(&qemu), verdict(&ours));
 }
+
+#[test]
+fn many_requests_of_all_sorts_come_to_the_same() {
+    let log = same_in_both("scenario=soak count=2000");
+    let last = log.last().map(String::as_str).unwrap_or_default();
+    assert!(last.starts_with("[VirtIO] Soak of 2000: "), "{log:?}");
+}
