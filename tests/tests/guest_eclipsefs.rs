@@ -6,6 +6,7 @@ use eclipse_devices::disk::{MemoryDisk, default_image};
 use eclipse_kernel::ata::{self, AtaDisk};
 use eclipse_kernel::eclipsefs::{EclipseFs, Error, Kind, fsck};
 use eclipse_kernel::ramdisk::RamDisk;
+use eclipse_kernel::scenario;
 use eclipse_tests::Loopback;
 use proptest::prelude::{any, prop, prop_assert, proptest};
 
@@ -40,6 +41,21 @@ fn a_disk_may_end_in_the_midst_of_a_block_with_the_last_record_there() {
     fs.flush().unwrap();
     assert_eq!(fs.read_file(&file).unwrap(), b"the END");
     assert!(fsck(ata_disk(image)).unwrap().is_clean());
+}
+
+#[test]
+fn a_virtio_disk_may_end_there_too() {
+    let root = Directory::new().file("a", vec![b'a'; 5000]).expect("it is a name");
+    let mut image = root.file("b", "the end").expect("it is a name").to_image().expect("small");
+    image.resize(image.len().next_multiple_of(512), 0);
+    assert!(!image.len().is_multiple_of(4096));
+    for preset in [Preset::Modern, Preset::Legacy] {
+        let disk = MemoryDisk::new(image.clone());
+        let machine = Loopback::new(preset, disk);
+        let result = scenario::run(&machine, "path=/b");
+        assert_eq!(result, Ok(()), "{}", machine.console());
+        assert!(machine.console().contains("\nthe end\n"), "{}", machine.console());
+    }
 }
 
 #[test]

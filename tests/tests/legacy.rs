@@ -187,6 +187,24 @@ fn the_configuration_is_at_20_and_moves_to_24_with_msix_and_takes_any_width() {
 }
 
 #[test]
+fn a_vector_is_a_queues_whether_it_is_chosen_before_its_address_or_behind() {
+    for before in [true, false] {
+        let driver = Driver::new(Preset::Legacy);
+        driver.start();
+        driver.store(8, 4, 0);
+        driver.config(0x42, 2, Some(0x8000));
+        if before {
+            driver.store(22, 2, 1);
+        }
+        driver.store(8, 4, QUEUE / 4096);
+        if !before {
+            driver.store(22, 2, 1);
+        }
+        assert_eq!(driver.load(22, 2), 1, "before: {before}");
+    }
+}
+
+#[test]
 fn the_legacy_interface_shows_32_features_and_any_layout() {
     let driver = Driver::new(Preset::Transitional);
     assert_eq!(driver.load(0, 4), 0x0800_0244);

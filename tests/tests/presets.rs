@@ -1,6 +1,8 @@
 //! The guest's drivers on every machine that there is, as it is found: by firmware set up, bare, or
 //! warm; with messages, with the line, with neither.
 
+use std::time::Duration;
+
 use eclipse_devices::disk::{MemoryDisk, default_image};
 use eclipse_devices::pci::{ECAM, Placement};
 use eclipse_devices::{PlatformConfig, Preset, Space};
@@ -99,6 +101,20 @@ fn without_msix_the_line_is_used_and_without_a_line_the_rings_are_looked_at() {
             config.placement = Placement::Unassigned;
         });
         assert_eq!(interrupts(&machine), ["polling (no MSI-X, no line)"], "{preset}");
+    }
+}
+
+#[test]
+fn nobody_waits_for_an_interrupt_that_does_not_come() {
+    for &preset in Preset::ALL {
+        for interrupts in ["msix", "intx"] {
+            let machine = machine(preset, |_| ());
+            let start = machine.now();
+            let cmdline = format!("scenario=boot interrupts={interrupts}");
+            assert_eq!(scenario::run(&machine, &cmdline), Ok(()), "{}", machine.console());
+            let took = machine.now() - start;
+            assert!(took < Duration::from_millis(1), "{preset}, {interrupts}: {took:?}");
+        }
     }
 }
 

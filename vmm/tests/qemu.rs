@@ -186,3 +186,10 @@ fn what_a_board_cannot_have_is_a_usage_error() {
     assert_eq!(refused(&["--block", "07:00.0=disk.img"]), why);
     assert!(refused(&["--no-disk", "--disk", "disk.img"]).contains("cannot be used with"));
 }
+
+#[test]
+fn many_requests_of_all_sorts_come_to_the_same() {
+    let log = same(&[], &[], "scenario=soak count=2000");
+    let last = log.last().map(String::as_str).unwrap_or_default();
+    assert!(last.starts_with("[VirtIO] Soak of 2000: "), "{log:?}");
+}

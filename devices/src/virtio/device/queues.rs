@@ -115,7 +115,7 @@ impl VirtioDevice {
         }
         let queue = self.existing(index)?;
         queue.negotiate(features);
-        // A driver may map the vector first.
+        // 4.1.5.1.3: a driver may map it before it says where the queue is.
         queue.vector = vector;
         // 2.7.2: one block, with the used ring on the next page boundary.
         let size = u64::from(queue.size);

@@ -33,7 +33,6 @@ use super::{
 };
 use crate::{
     hal::Hal,
-    log,
     pci::{self, Address, Pci},
 };
 
@@ -252,7 +251,8 @@ fn negotiate<H: Hal>(
 
 /// Interrupts and queues (step 7).
 ///
-/// Memory that the device was told of is kept for good where a later step fails.
+/// Where a later step fails, memory that the device was told of is kept for good if a reset does
+/// not take that from it.
 fn enable_queues<H: Hal>(
     transport: &mut Transport<H>,
     options: &Options,
@@ -274,7 +274,9 @@ fn enable_queues<H: Hal>(
             Ok(queue) => queues.push(queue),
             Err(error) => {
                 // The device knows of them until it is reset.
-                queues.iter_mut().for_each(RequestQueue::abandon);
+                if !queues.is_empty() && transport.fail_and_reset().is_err() {
+                    queues.iter_mut().for_each(RequestQueue::abandon);
+                }
                 return Err(error);
             }
         }
@@ -290,11 +292,7 @@ impl<H: Hal> Drop for VirtioBlk<H> {
     fn drop(&mut self) {
         self.stop();
         if self.state == State::Lost {
-            log!(
-                self.hal,
-                "[VirtIO] {} did not confirm its reset: its DMA memory is not released",
-                self.transport.device().address()
-            );
+            self.transport.log_lost();
             self.queues.iter_mut().for_each(RequestQueue::abandon);
             self.slots.abandon();
         }

@@ -52,8 +52,10 @@ impl<H: Hal> RequestQueue<H> {
             return Err(Error::QueueSize { queue: index, size: queue.size() });
         }
         let enabled = transport.enable_queue(index, queue.size(), queue.areas());
-        if let Err(transport::Error::QueueNotEnabled { .. }) = enabled {
-            // The device knows of the rings until it is reset.
+        if let Err(transport::Error::QueueNotEnabled { .. }) = enabled
+            && transport.fail_and_reset().is_err()
+        {
+            // The device knows of the rings.
             queue.abandon();
         }
         let doorbell = enabled?;

@@ -149,6 +149,14 @@ impl<H: Hal> VirtioBlk<H> {
         Ok((first / SECTOR as u64, (offset - first) as usize, whole))
     }
 
+    /// How many bytes of a block of this kernel the disk has; of one behind its end as many as a
+    /// request takes at least, so that it is refused.
+    fn part(&self, block: u64) -> usize {
+        let left = self.config.bytes().saturating_sub(block.saturating_mul(BLOCK_SIZE as u64));
+        // At most a block.
+        (left.min(BLOCK_SIZE as u64) as usize).max(self.config.block())
+    }
+
     /// The device's ID: up to 20 bytes, without the zeroes behind them (VIRTIO 1.4, 5.2.6).
     ///
     /// # Errors
@@ -214,16 +222,23 @@ impl<H: Hal> BlockDevice for VirtioBlk<H> {
         self.config.sectors / BLOCK_SECTORS
     }
 
+    fn bytes(&self) -> u64 {
+        self.config.bytes()
+    }
+
     fn read_only(&self) -> bool {
         self.config.read_only
     }
 
     fn read_block(&mut self, block: u64, into: &mut Block) -> Result<(), Error> {
-        self.read_sectors(block.saturating_mul(BLOCK_SECTORS), into)
+        let (there, beyond) = into.split_at_mut(self.part(block));
+        beyond.fill(0);
+        self.read_sectors(block.saturating_mul(BLOCK_SECTORS), there)
     }
 
     fn write_block(&mut self, block: u64, data: &Block) -> Result<(), Error> {
-        self.write_sectors(block.saturating_mul(BLOCK_SECTORS), data)
+        let part = self.part(block);
+        self.write_sectors(block.saturating_mul(BLOCK_SECTORS), &data[..part])
     }
 
     fn flush(&mut self) -> Result<(), Error> {

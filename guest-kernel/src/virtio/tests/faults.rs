@@ -203,13 +203,16 @@ fn without_an_interface_there_is_no_transport() {
 }
 
 #[test]
-fn a_queue_that_does_not_come_on_is_an_error_and_its_memory_stays_the_devices() {
+fn a_queue_that_does_not_come_on_is_an_error_and_a_reset_takes_its_memory_from_the_device() {
     let hal = FakeHal::with_block();
     hal.machine().device.fault = Fault::NeverEnables;
     let error = VirtioBlk::start(open(&hal).unwrap(), Options::default()).unwrap_err().to_string();
     assert_eq!(error, "queue 0 is not enabled: 0x0 was read back");
-    assert_eq!(hal.machine().device.status(), 0x8b, "DRIVER_OK was never said");
-    assert_eq!(hal.machine().released.len(), 1, "the headers, but not the rings");
+    let accesses = hal.machine().accesses.clone();
+    let stores = accesses.iter().filter_map(|line| line.strip_prefix("common +14 <- "));
+    let expected = ["00", "01", "03", "0b", "8b", "00"];
+    assert_eq!(stores.collect::<Vec<_>>(), expected, "DRIVER_OK was never said, FAILED was");
+    assert_eq!(hal.machine().released.len(), 2, "the headers, and the rings");
 }
 
 #[test]

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     hal::{Hal, Interrupt, Word},
+    log,
     pci::{self, Bar, Pci, Window},
     register::Register,
     wait,
@@ -350,6 +351,25 @@ impl<H: Hal> Transport<H> {
         if !self.status.is_empty() {
             self.raise(Status::FAILED);
         }
+    }
+
+    /// The same where the device was told of memory: a reset takes that from it
+    /// (VIRTIO 1.4, 2.4.2).
+    ///
+    /// # Errors
+    /// The device does not confirm, which the log says: the memory must be kept.
+    pub fn fail_and_reset(&mut self) -> Result<(), Error> {
+        self.fail();
+        self.reset().inspect_err(|_| self.log_lost())
+    }
+
+    /// Says that memory is kept for good.
+    pub fn log_lost(&self) {
+        let address = self.device.address();
+        log!(
+            *self.hal(),
+            "[VirtIO] {address} did not confirm its reset: its DMA memory is not released"
+        );
     }
 
     /// Whether the device says that it cannot go on, or is not there any more.
