@@ -7,7 +7,7 @@
 use eclipse_devices::disk::{MemoryDisk, default_image};
 use eclipse_devices::pci::Placement;
 use eclipse_devices::virtio::Features;
-use eclipse_devices::{BlockDevice, PlatformConfig, Preset};
+use eclipse_devices::{BlockDevice, Completion, PlatformConfig, Preset};
 use eclipse_kernel::scenario::{self, SCENARIOS};
 use eclipse_tests::{Loopback, kvm, slice};
 use eclipse_trace::Bdf;
@@ -106,6 +106,15 @@ fn with_queues(count: u16) -> PlatformConfig {
         block.blk.queues = count;
         block.blk.features |= Features::MQ;
         block.virtio.vectors = count + 1;
+    }
+    config
+}
+
+/// The preset's machine, whose devices complete requests by `completion`.
+fn completing(preset: Preset, completion: Completion) -> PlatformConfig {
+    let mut config = self::preset(preset);
+    for block in &mut config.blocks {
+        block.completion = completion;
     }
     config
 }
@@ -256,6 +265,16 @@ fn machines_whose_bars_are_unassigned() {
 fn machines_that_a_loader_has_used() {
     for preset in Preset::ALL {
         all(&[SOME], || placed(*preset, Placement::Warm), &[]);
+    }
+}
+
+#[test]
+fn requests_that_complete_late_or_out_of_order() {
+    let rows = ["scenario=batch count=8", "scenario=tasks count=4", "scenario=servers"];
+    for completion in [Completion::Halt, Completion::Reverse(None), Completion::Batch(3)] {
+        for preset in [Preset::Modern, Preset::Packed] {
+            all(&[&rows], || completing(preset, completion), &[]);
+        }
     }
 }
 
