@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused_with_what_is() {
-        let names = "boot, pci, init, read, write, info, batch, bytes, discard, tasks, soak, devices, ata, ls, fsck, servers, panic, hang, fault, triple, interrupts, user";
+        let names = "boot, pci, init, read, write, info, batch, bytes, discard, tasks, soak, devices, ata, ls, fsck, servers, panic, hang, fault, triple, interrupts, memory, user";
         assert_eq!(error("scenario=sing"), format!("unknown scenario `sing`: known are {names}"));
         assert_eq!(
             error("console=ttyS0"),

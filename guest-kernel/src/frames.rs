@@ -64,6 +64,11 @@ impl Frames {
         self.free.total() * FRAME
     }
 
+    /// Whether any of a range of physical addresses is free.
+    pub fn is_free(&self, addresses: Range<u64>) -> bool {
+        self.free.overlaps(&(addresses.start / FRAME..addresses.end.div_ceil(FRAME)))
+    }
+
     /// Allocates `count` contiguous frames at a multiple of `align` bytes; the physical address.
     ///
     /// `None` when `count` is 0, `align` is no power of two, or nothing fits.
@@ -262,6 +267,7 @@ mod tests {
                         piece.end <= other || other + count * FRAME <= piece.start
                     };
                     assert!(live.iter().all(apart), "{piece:x?} among {live:x?}");
+                    assert!(!frames.is_free(piece), "it was just given");
                     live.push((start, count));
                 }
                 None => {

@@ -48,6 +48,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("fault", &["kind"], false, "causes an exception"),
     scenario("triple", &[], false, "causes a triple fault"),
     scenario("interrupts", &[], false, "tries interrupts that nobody waits for"),
+    scenario("memory", &[], false, "asks where memory is, and how it is mapped"),
     scenario("user", &["path", "program"], true, "has a program in ring 3 read a file"),
 ];
 

@@ -105,7 +105,7 @@ fn a_scenario_that_fails_says_where_and_leaves_the_device_reset() {
 
 #[test]
 fn the_images_own_scenarios_are_known_and_left_to_it() {
-    let own = ["panic", "hang", "fault", "triple", "interrupts", "user"];
+    let own = ["panic", "hang", "fault", "triple", "interrupts", "memory", "user"];
     for name in own {
         assert!(SCENARIOS.iter().any(|scenario| scenario.name == name));
         let line = format!("scenario={name}");

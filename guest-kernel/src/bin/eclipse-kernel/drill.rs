@@ -1,4 +1,7 @@
-//! A scenario that has interrupts come in every way that they can, wanted or not.
+//! A scenario that has interrupts come in every way that they can, wanted or not; and one about
+//! memory.
+
+pub mod memory;
 
 use core::time::Duration;
 
@@ -30,7 +33,7 @@ const SHORT: Duration = Duration::from_millis(2);
 
 /// What did not happen as it should.
 #[derive(Debug, thiserror::Error)]
-#[error("interrupts: {0}")]
+#[error("drill: {0}")]
 pub struct Error(&'static str);
 
 /// Goes through them.

@@ -47,7 +47,7 @@ enum Error {
     /// The I/O APIC cannot be reached.
     #[error("the I/O APIC is out of reach: {0}")]
     IoApic(HalError),
-    /// Interrupts do not come as they should.
+    /// Interrupts do not come, or memory is not, as it should.
     #[error(transparent)]
     Drill(#[from] drill::Error),
     /// There is no such fault.
@@ -115,6 +115,7 @@ fn run(start_info: u64) -> Result<(), Error> {
     match (mishap, asked.scenario) {
         (Some(mishap), _) => mishap.happen(),
         (None, "interrupts") => drill::run(&Metal)?,
+        (None, "memory") => drill::memory::run()?,
         (None, "user") => servers.run_task(&asked)?,
         (None, _) => scenario::run(&Metal, command_line)?,
     }

@@ -218,6 +218,24 @@ pub fn virt_to_phys(virt: u64) -> Result<u64, HalError> {
     MEMORY.borrow().space.translate(virt).ok_or(HalError::NotMapped(virt))
 }
 
+/// Whether the page that holds a virtual address is kept from caches; `None` where there is none.
+pub fn is_uncached(virt: u64) -> Option<bool> {
+    let flags = MEMORY.borrow().space.flags(virt)?;
+    Some(flags.contains(Flags::NO_CACHE))
+}
+
+/// How many tables an address space has, the kernel's among them, and how many of those lie in
+/// memory that is free.
+pub fn count_tables(space: &AddressSpace) -> (usize, usize) {
+    let Memory { frames, .. } = &*MEMORY.borrow();
+    let (mut tables, mut free) = (0, 0);
+    space.each_table(&mut |address| {
+        tables += 1;
+        free += usize::from(frames.is_free(address..address + FRAME));
+    });
+    (tables, free)
+}
+
 /// Makes an address space for a task; `None` when memory is short.
 pub fn create_task_space() -> Option<AddressSpace> {
     let Memory { frames, space, .. } = &mut *MEMORY.borrow();

@@ -116,7 +116,7 @@ fn defect_07_device_memory_is_mapped_before_it_is_touched_and_as_long_as_it_is_u
     assert_eq!(window.load(Register::<u16>::at(0x12)), 1);
     window.load(Register::<u32>::at(0x34));
     // Ports are not mapped: there the window alone keeps a driver from its neighbour's.
-    let ports = Bar::Port { base: 0xc000, size: 0x20 };
+    let ports = Bar::Port { base: 0xd000, size: 0x20 };
     let ports = Window::map(&hal, 0, ports, 0, 0x14).unwrap();
     for (window, end) in [(&window, 0x38), (&ports, 0x14)] {
         let beyond = std::panic::AssertUnwindSafe(|| window.load(Register::<u32>::at(end - 2)));

@@ -318,10 +318,24 @@ impl<H: Hal> VirtioBlk<H> {
 
     /// Brings a device back that has had a request for too long.
     pub(super) fn overdue(&mut self, token: &Token) -> Result<(), Error> {
-        let (Request { kind, sector, .. }, stage) = self.slots.get(token)?;
-        if !matches!(stage, Stage::Device { .. }) {
-            return Ok(());
+        let (request, stage) = self.slots.get(token)?;
+        match stage {
+            Stage::Device { .. } => self.recover_from(request),
+            _ => Ok(()),
         }
+    }
+
+    /// Brings a device back that has requests, whoever waits for them, and gives none back.
+    pub(super) fn stuck(&mut self) -> Result<(), Error> {
+        let first = self.slots.with_device().into_iter().next();
+        match first.and_then(|slot| self.slots.request(slot)) {
+            Some((request, _)) => self.recover_from(request),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts the device again, because of a request that it has for too long.
+    fn recover_from(&mut self, Request { kind, sector, .. }: Request) -> Result<(), Error> {
         let needs_reset = self.transport.needs_reset();
         self.recover(match needs_reset {
             true => Error::NeedsReset,

@@ -120,25 +120,37 @@ impl<H: Hal> SharedBlk<H> {
         &self,
         submit: impl Fn(&mut VirtioBlk<H>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut wait = None;
+        let (mut wait, mut last) = (None, None);
         poll_fn(|context| {
             loop {
                 match submit(&mut self.shared.borrow_mut().disk) {
                     Err(Error::Busy) => {}
                     ended => return Poll::Ready(ended),
                 }
-                let looked = self.shared.borrow_mut().look(VirtioBlk::look);
-                match looked {
-                    Ok(true) => {}
-                    Ok(false) if self.waits(context, &mut wait, None, POLL_AGAIN) => {
-                        return Poll::Pending;
-                    }
-                    Ok(false) => {}
-                    Err(error) => return Poll::Ready(Err(error)),
+                let came = self.shared.borrow_mut().look(VirtioBlk::look)?;
+                self.look_at_progress(&mut last)?;
+                if !came && self.waits(context, &mut wait, None, POLL_AGAIN) {
+                    return Poll::Pending;
                 }
             }
         })
         .await
+    }
+
+    /// Brings the device back when nothing has come back of it for too long, though it is full:
+    /// maybe nobody waits for what it has. `last` is what had come back, and since when.
+    fn look_at_progress(&self, last: &mut Option<(u64, Duration)>) -> Result<(), Error> {
+        let (mut shared, now) = (self.shared.borrow_mut(), self.tasks.hal().now());
+        let completed = shared.disk.completed;
+        let (before, since) = *last.get_or_insert((completed, now));
+        if before != completed {
+            *last = Some((completed, now));
+            return Ok(());
+        }
+        if now < since.max(shared.disk.restarted).saturating_add(COMPLETION_LIMIT) {
+            return Ok(());
+        }
+        shared.look(VirtioBlk::stuck)
     }
 
     /// Waits for a request, and ends it.

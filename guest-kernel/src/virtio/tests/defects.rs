@@ -137,7 +137,13 @@ fn defect_33_driver_ok_comes_after_the_queues() {
         let machine = hal.machine();
         let last = |what: &str| machine.accesses.iter().rposition(|line| line.starts_with(what));
         let enable = last("common +1c <- 0001").or(last("ports +08 <-")).expect("a queue");
-        assert!(enable < last("common +14 <-").or(last("ports +12 <-")).expect("DRIVER_OK"));
+        let status = |line: &str| {
+            let stored = line.strip_prefix("common +14 <- ").or(line.strip_prefix("ports +12 <- "));
+            stored.and_then(|status| u8::from_str_radix(status, 16).ok())
+        };
+        let says_ok = |line: &String| status(line).is_some_and(|status| status & 0x04 != 0);
+        let first = machine.accesses.iter().position(says_ok);
+        assert!(enable < first.expect("DRIVER_OK"));
         assert_eq!(machine.device.status() & 0x84, 0x04);
         drop(machine);
         drop(disk);

@@ -153,24 +153,54 @@ fn who_waits_for_a_device_that_is_stuck_sleeps() {
     drop(disk);
 }
 
-#[test]
-fn a_task_that_gives_up_leaves_nothing_behind() {
-    let machine = Machine::new(Signalling::Best, |device| device.queue_size = 16);
-    let mut allocated = None;
-    for round in 0..20 {
-        machine.hal.machine().device.hold = true;
-        let impatient: Vec<_> = (0..3)
+impl Machine {
+    /// Tasks that read and wait for a second, in vain.
+    fn give_up(&self, count: u64) {
+        let impatient: Vec<_> = (0..count)
             .map(|sector| {
-                let (disk, tasks) = (machine.disk.clone(), machine.tasks.clone());
-                machine.tasks.spawn("impatient", async move {
+                let (disk, tasks) = (self.disk.clone(), self.tasks.clone());
+                self.tasks.spawn("impatient", async move {
                     let mut data = [0; 512];
                     task::timeout(&tasks, SECOND, disk.read_sectors(sector, &mut data)).await
                 })
             })
             .collect();
         for read in &impatient {
-            assert_eq!(machine.tasks.run_until(read, MINUTE).unwrap(), Err(TimedOut));
+            assert_eq!(self.tasks.run_until(read, MINUTE).unwrap(), Err(TimedOut));
         }
+    }
+}
+
+#[test]
+fn who_finds_no_room_on_a_device_that_is_stuck_has_it_started_again() {
+    for signalling in [Signalling::Best, Signalling::Polling] {
+        let machine = Machine::new(signalling, |device| device.queue_size = 16);
+        machine.hal.machine().device.fault = Fault::NeverCompletes;
+        machine.hal.machine().device.faults_left = Some(1);
+        // All that there is room for, and nobody waits for it any more.
+        machine.give_up(5);
+        let began = machine.hal.now();
+        let reads = machine.reads(10..13);
+        for (read, sector) in reads.iter().zip(10..) {
+            assert_eq!(machine.end(read), Ok([sector; 512]), "{signalling:?}");
+        }
+        let took = machine.hal.now() - began;
+        assert!((COMPLETION_LIMIT..COMPLETION_LIMIT + SECOND).contains(&took), "{took:?}");
+        let log = machine.hal.machine().log.join("\n");
+        let expected = "\
+[VirtIO] 00:04.0: read at sector 0: no completion in time
+[VirtIO] 00:04.0: reset, try 1 of 3, 5 request(s) again";
+        assert_eq!(log, expected, "{signalling:?}");
+    }
+}
+
+#[test]
+fn a_task_that_gives_up_leaves_nothing_behind() {
+    let machine = Machine::new(Signalling::Best, |device| device.queue_size = 16);
+    let mut allocated = None;
+    for round in 0..20 {
+        machine.hal.machine().device.hold = true;
+        machine.give_up(3);
         machine.hal.machine().device.hold = false;
         notified(&mut machine.hal.machine());
         let reads = machine.reads(10..15);

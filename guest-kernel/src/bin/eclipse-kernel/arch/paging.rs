@@ -190,6 +190,18 @@ impl AddressSpace {
 
     /// The same, if every table on the way allows what `rights` asks for.
     pub fn translate_for(&self, virt: u64, rights: Flags) -> Option<u64> {
+        let (page, _, level) = self.page(virt, rights)?;
+        let mask = (1 << (3 + 9 * level)) - 1;
+        Some(page & !mask | virt & mask)
+    }
+
+    /// The flags of the page that holds `virt`.
+    pub fn flags(&self, virt: u64) -> Option<Flags> {
+        self.page(virt, Flags::PRESENT).map(|(_, flags, _)| flags)
+    }
+
+    /// The page that holds `virt`, its flags, and the level of the table that has it.
+    fn page(&self, virt: u64, rights: Flags) -> Option<(u64, Flags, u32)> {
         let canonical = (virt as i64) << 16 >> 16;
         if canonical as u64 != virt {
             return None;
@@ -201,12 +213,16 @@ impl AddressSpace {
                 return None;
             }
             if level == 1 || entry.flags().contains(Flags::HUGE_PAGE) {
-                let mask = (1 << (3 + 9 * level)) - 1;
-                return Some(entry.addr().as_u64() & !mask | virt & mask);
+                return Some((entry.addr().as_u64(), entry.flags(), level));
             }
             address = entry.addr().as_u64();
         }
         None
+    }
+
+    /// Shows the physical address of each table.
+    pub fn each_table(&self, show: &mut impl FnMut(u64)) {
+        show_tables(self.root, 4, show);
     }
 
     /// An address space for a task: this one's upper half, and nothing below.
@@ -224,6 +240,18 @@ impl AddressSpace {
     pub fn release(self, frames: &mut Frames) {
         release_entries(self.root, 4, USER_ENTRIES, frames);
         release_frame(self.root, frames);
+    }
+}
+
+/// Shows a table of `level`, and those that it leads to.
+fn show_tables(address: u64, level: u32, show: &mut impl FnMut(u64)) {
+    show(address);
+    for at in 0..512 {
+        let entry = &table(address)[at];
+        let leads_on = level > 1 && !entry.flags().contains(Flags::HUGE_PAGE);
+        if leads_on && entry.flags().contains(Flags::PRESENT) {
+            show_tables(entry.addr().as_u64(), level - 1, show);
+        }
     }
 }
 

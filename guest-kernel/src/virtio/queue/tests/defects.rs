@@ -1,7 +1,7 @@
 //! Defects that drivers of this kernel have really had in their queues, by their numbers: each
 //! test fails with a driver that has the defect.
 
-use super::{Device, Error, READ, Settings, Used, WRITE};
+use super::{Device, Error, READ, Segment, Settings, Used, WRITE};
 
 const SPLIT: Settings =
     Settings { size: 4, packed: false, event_idx: false, indirect: false, legacy: false };
@@ -18,11 +18,27 @@ struct Ring {
     device: Device,
     packed: bool,
     slot: u32,
+    /// Chains that were made available.
+    chains: u32,
 }
 
 impl Ring {
     fn new(settings: Settings) -> Self {
-        Self { device: Device::new(settings), packed: settings.packed, slot: 0 }
+        Self { device: Device::new(settings), packed: settings.packed, slot: 0, chains: 0 }
+    }
+
+    /// The driver submits a chain; the device sees it where the last one ended, and the index has
+    /// moved on by one and at 65536 to 0.
+    fn submit(&mut self, segments: &[Segment]) -> u16 {
+        let id = self.device.queue.submit(segments).unwrap();
+        self.chains += 1;
+        if !self.packed {
+            let (driver, size) = (self.device.areas().driver, u32::from(self.device.queue.size()));
+            assert_eq!(self.device.u16_at(driver + 2), self.chains as u16);
+            let slot = u64::from((self.chains - 1) % size);
+            assert_eq!(self.device.u16_at(driver + 4 + 2 * slot), id);
+        }
+        id
     }
 
     /// The device gives a chain back that takes so many slots of a packed ring.
@@ -154,8 +170,7 @@ fn defect_31_indices_and_rings_wrap() {
         let mut ring = Ring::new(settings);
         for _ in 0..2 * 65_536 / 2 + 5 {
             // Two at a time, so that the ring is never empty where it wraps.
-            let first = ring.device.queue.submit(&segments).unwrap();
-            let second = ring.device.queue.submit(&segments).unwrap();
+            let (first, second) = (ring.submit(&segments), ring.submit(&segments));
             assert!(ring.device.queue.should_notify() || settings.event_idx);
             ring.give_back(first, slots);
             ring.take(first);
