@@ -67,23 +67,6 @@ impl Driver {
         self.store(18, 1, 7);
     }
 
-    /// The same with MSI-X on, and the queue's vector mapped before its page is told.
-    fn start_with_vectors(&self, bar1: u64) {
-        self.config(0x04, 2, Some(0x0007));
-        self.config(0x42, 2, Some(0x8000));
-        for (offset, value) in [(0, 0xfee0_0000), (4, 0), (8, 0x41), (12, 0)] {
-            self.machine.store(Space::Memory, bar1 + 16 + offset, 4, value);
-        }
-        self.store(18, 1, 0);
-        self.store(18, 1, 1);
-        self.store(18, 1, 3);
-        self.store(4, 4, self.load(0, 4));
-        self.store(14, 2, 0);
-        self.store(22, 2, 1);
-        self.store(8, 4, QUEUE / 4096);
-        self.store(18, 1, 7);
-    }
-
     /// Reads sector 2 by a chain of header, data and status.
     fn read_sector(&self) {
         let mut header = [0; 16];
@@ -108,19 +91,6 @@ impl Driver {
         let entries = self.machine.entries();
         entries[from..].iter().map(|entry| format!("{entry}\n")).collect()
     }
-}
-
-#[test]
-fn a_vector_that_is_mapped_before_the_queue_is_placed_is_kept() {
-    let driver = Driver::new(Preset::Legacy);
-    let bar1 = driver.config(0x14, 4, None) & !0xf;
-    driver.start_with_vectors(bar1);
-    assert_eq!(driver.load(22, 2), 1);
-    driver.read_sector();
-    assert!(driver.machine.take_interrupt(0x41), "the queue's vector is sent");
-    // Without a page the queue is as after a reset (4.1.5.1.3).
-    driver.store(8, 4, 0);
-    assert_eq!(driver.load(22, 2), 0xffff);
 }
 
 #[test]
