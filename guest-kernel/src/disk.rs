@@ -154,3 +154,6 @@ impl<H: Hal> BlockDevice for Disk<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,7 +128,7 @@ impl<H: Hal> DmaBuffer<H> {
 
     #[cfg(test)]
     fn note<T>(&self, store: bool, offset: usize) {
-        let address = self.memory.address + offset as u64;
+        let address = self.memory.address.wrapping_add(offset as u64);
         self.hal.dma_access(crate::hal::DmaAccess { store, address, width: size_of::<T>() });
     }
 

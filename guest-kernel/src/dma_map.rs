@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_comes_back_once_and_as_it_was_given() {
+    fn defect_22_memory_comes_back_once_and_as_it_was_given() {
         let mut map = DmaMap::new();
         map.allocated(0x1000, 100, 16);
         for (size, align) in [(99, 16), (101, 16), (100, 8), (4096, 4096), (0, 1)] {

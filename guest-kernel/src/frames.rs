@@ -189,6 +189,90 @@ mod tests {
     }
 
     #[test]
+    fn defect_15_frames_of_one_allocation_lie_next_to_each_other() {
+        let mut frames = sixteen();
+        let taken: Vec<_> = (0..16).map(|_| frames.allocate(1, 1, End::Low).unwrap()).collect();
+        // Nine are free, never more than two of them side by side.
+        for at in [0, 2, 3, 5, 7, 8, 10, 12, 13] {
+            frames.release(taken[at], 1).unwrap();
+        }
+        for end in [End::Low, End::High] {
+            assert_eq!(frames.allocate(3, 1, end), None, "{end:?}");
+        }
+        assert_eq!(frames.allocate(2, 1, End::Low), Some(taken[2]));
+        assert_eq!(frames.allocate(2, 1, End::High), Some(taken[12]));
+    }
+
+    #[test]
+    fn defect_17_an_alignment_above_a_page_is_kept() {
+        for end in [End::Low, End::High] {
+            for align in [0x1000, 0x2000, 0x4000, 0x8000] {
+                let mut frames = sixteen();
+                // What is free begins and ends at odd frames.
+                frames.allocate(1, 1, End::Low).unwrap();
+                frames.allocate(1, 1, End::High).unwrap();
+                let address = frames.allocate(1, align, end).unwrap();
+                assert!(address.is_multiple_of(align), "{address:#x} for {align:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn defect_21_sizes_that_cannot_be_are_refused() {
+        let mut frames = sixteen();
+        for count in [0, 17, u64::MAX / FRAME, u64::MAX - 0x100, u64::MAX] {
+            for (align, end) in [(1, End::Low), (0x4000, End::Low), (1, End::High)] {
+                assert_eq!(frames.allocate(count, align, end), None, "{count:#x}");
+            }
+        }
+        assert_eq!(frames.free(), 16 * FRAME);
+        assert_eq!(frames.allocate(16, 1, End::Low), Some(0x10_0000));
+    }
+
+    #[test]
+    fn defect_22_frames_are_released_once() {
+        let mut frames = sixteen();
+        let first = frames.allocate(2, 1, End::Low).unwrap();
+        let second = frames.allocate(2, 1, End::Low).unwrap();
+        frames.release(first, 2).unwrap();
+        for (address, count) in [(first, 2), (first + FRAME, 1), (first, 4), (first + FRAME, 2)] {
+            assert_eq!(frames.release(address, count), Err(NotAllocated { address, count }));
+        }
+        // Nobody else was given what the second allocation has.
+        assert_eq!(frames.allocate(4, 1, End::Low), Some(second + 2 * FRAME));
+    }
+
+    #[test]
+    fn defect_24_what_is_in_use_is_given_to_nobody_else() {
+        let mut frames = Frames::new();
+        // In two pieces; a kernel's image and its page tables would lie between.
+        frames.add(0x10_0000..0x11_0000).unwrap();
+        frames.add(0x14_0000..0x14_8000).unwrap();
+        let mut live: Vec<(u64, u64)> = Vec::new();
+        for round in 0..400_u64 {
+            let (count, end) = (1 + round % 3, [End::Low, End::High][round as usize % 2]);
+            match frames.allocate(count, FRAME, end) {
+                Some(start) => {
+                    let piece = start..start + count * FRAME;
+                    let inside = |range: core::ops::Range<u64>| {
+                        range.start <= piece.start && piece.end <= range.end
+                    };
+                    assert!(inside(0x10_0000..0x11_0000) || inside(0x14_0000..0x14_8000));
+                    let apart = |&(other, count): &(u64, u64)| {
+                        piece.end <= other || other + count * FRAME <= piece.start
+                    };
+                    assert!(live.iter().all(apart), "{piece:x?} among {live:x?}");
+                    live.push((start, count));
+                }
+                None => {
+                    let (start, count) = live.swap_remove(round as usize % live.len());
+                    frames.release(start, count).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
     fn everything_that_was_allocated_can_be_released_in_any_order() {
         let mut frames = Frames::new();
         frames.add(0..4096 * FRAME).unwrap();

@@ -1,7 +1,7 @@
 //! The bootable image under the VMM.
 
-use eclipse_devices::Preset;
 use eclipse_devices::disk::Disk;
+use eclipse_devices::{PlatformConfig, Preset};
 use eclipse_trace::Entry;
 use eclipse_vmm::{Config, Machine, Outcome, Run, RunOptions};
 
@@ -18,11 +18,15 @@ pub fn boot(cmdline: &str) -> Run {
 /// # Panics
 /// As [`boot`].
 pub fn boot_with_disk(cmdline: &str, disk: impl Disk + 'static) -> Run {
-    run(Config {
-        cmdline: cmdline.into(),
-        devices: Preset::default().config(Box::new(disk)),
-        ..Config::default()
-    })
+    boot_with(cmdline, Preset::default().config(Box::new(disk)))
+}
+
+/// Boots the embedded image with `devices` and runs it to its end.
+///
+/// # Panics
+/// As [`boot`].
+pub fn boot_with(cmdline: &str, devices: PlatformConfig) -> Run {
+    run(Config { cmdline: cmdline.into(), devices, ..Config::default() })
 }
 
 /// What the guest of a successful boot did.

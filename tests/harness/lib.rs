@@ -13,6 +13,7 @@ pub mod ata;
 pub mod bare;
 mod dma;
 pub mod expected;
+pub mod faulty;
 pub mod fuzz;
 #[cfg(feature = "kvm")]
 pub mod kvm;

@@ -20,6 +20,8 @@ use eclipse_kernel::pci::ConfigAccess;
 use eclipse_trace::{Bdf, Entry, Recorder, Summary, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
+use crate::dma::DmaMap;
+
 /// A machine without a processor: the emulated devices, RAM, and a record.
 ///
 /// The test is the processor. It accesses the machine directly, or runs a driver
@@ -67,36 +69,6 @@ impl Wires for Raised {
 
     fn stopping(&self) -> bool {
         self.stopping
-    }
-}
-
-/// DMA memory: first address to size of what is allocated, out of one range.
-#[derive(Default)]
-struct DmaMap {
-    allocated: BTreeMap<u64, usize>,
-}
-
-impl DmaMap {
-    /// Guest-physical, and not where the test process has it: a driver that
-    /// confuses the two fails at its first request.
-    const START: u64 = 0x10_0000;
-
-    fn allocate(&mut self, size: usize, align: usize, end: u64) -> Option<u64> {
-        if size == 0 || !align.is_power_of_two() {
-            return None;
-        }
-        let mut at = Self::START;
-        for (&start, &length) in &self.allocated {
-            if at.next_multiple_of(align as u64).checked_add(size as u64)? <= start {
-                break;
-            }
-            at = start + length as u64;
-        }
-        let at = at.next_multiple_of(align as u64);
-        (at.checked_add(size as u64)? <= end).then(|| {
-            self.allocated.insert(at, size);
-            at
-        })
     }
 }
 
@@ -290,7 +262,7 @@ impl Loopback {
 
     /// Bytes of DMA memory that are allocated now.
     pub fn dma_allocated(&self) -> usize {
-        self.machine.borrow().dma.allocated.values().sum()
+        self.machine.borrow().dma.allocated()
     }
 
     fn device_address(memory: DeviceMemory, offset: u64, width: u8) -> u64 {
@@ -339,8 +311,7 @@ impl Hal for Loopback {
     }
 
     unsafe fn release_dma(&self, memory: DmaMemory, size: usize, _align: usize) {
-        let released = self.machine.borrow_mut().dma.allocated.remove(&memory.address);
-        assert_eq!(released, Some(size), "released what was not allocated so");
+        self.machine.borrow_mut().dma.release(memory.address, size);
     }
 
     fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {

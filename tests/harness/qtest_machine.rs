@@ -36,6 +36,7 @@ struct Inner {
 struct State {
     dma: DmaMap,
     vectors: u32,
+    interrupts: u32,
     log: Vec<String>,
 }
 
@@ -68,6 +69,11 @@ impl QtestMachine {
     /// Bytes of DMA memory that are allocated now.
     pub fn dma_allocated(&self) -> usize {
         self.inner.state.borrow().dma.allocated()
+    }
+
+    /// How many interrupts the drivers have taken.
+    pub fn interrupts(&self) -> u32 {
+        self.inner.state.borrow().interrupts
     }
 
     fn message(&self, interrupt: Interrupt) -> GuestAddress {
@@ -158,6 +164,7 @@ impl Hal for QtestMachine {
         }
         memory.write_obj(0_u32, place).expect("messages lie in RAM");
         assert_eq!(data, 0x4000 + interrupt.0, "the message is the vector's");
+        self.inner.state.borrow_mut().interrupts += 1;
         true
     }
 

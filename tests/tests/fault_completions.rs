@@ -1,38 +1,14 @@
 //! Faults of requests: their status, their data, and how their chains are given back.
 
-use eclipse_devices::disk::MemoryDisk;
 use eclipse_devices::fault::{Action, Fault, Trigger, Value};
 use eclipse_tests::Bare;
 use eclipse_tests::bare::{Descriptor, NEXT, WRITE};
+use eclipse_tests::faulty::{check, check_completion, completion, read, ready};
 use eclipse_trace::RequestKind;
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
-fn completion(action: Action) -> Fault {
-    Fault::new(Trigger::Completion(None), action)
-}
-
-fn ready(faults: &[Fault]) -> Bare {
-    Bare::with_faults(MemoryDisk::counting(64), faults)
-}
-
-fn check(bare: &Bare, accesses: impl FnOnce(), expected: Expect) {
-    expected.assert_eq(&bare.transcript_of(accesses));
-}
-
-fn check_completion(bare: &Bare, accesses: impl FnOnce(), expected: Expect) {
-    expected.assert_eq(&bare.completions_of(accesses));
-}
-
-const READ: [Descriptor; 3] =
-    [(Bare::HEADER, 16, NEXT, 1), (Bare::DATA, 512, NEXT | WRITE, 2), (Bare::STATUS, 1, WRITE, 0)];
 const WRITE_OUT: [Descriptor; 3] =
     [(Bare::HEADER, 16, NEXT, 1), (Bare::DATA, 1024, NEXT, 2), (Bare::STATUS, 1, WRITE, 0)];
-
-fn read(bare: &Bare, sector: u64) {
-    bare.header(0, sector);
-    bare.descriptors(&READ);
-    bare.make_available(0);
-}
 
 #[test]
 fn a_used_element_is_forged_in_all_32_bits() {

@@ -1,36 +1,11 @@
 //! Faults that hold chains back: until when, and how they come then.
 
-use eclipse_devices::disk::MemoryDisk;
 use eclipse_devices::fault::{Action, Fault, Trigger, Value};
 use eclipse_devices::virtio::{Features, VirtioConfig};
 use eclipse_tests::Bare;
-use eclipse_tests::bare::{Descriptor, NEXT, WRITE};
-use expect_test::{Expect, expect};
-
-fn completion(action: Action) -> Fault {
-    Fault::new(Trigger::Completion(None), action)
-}
-
-fn ready(faults: &[Fault]) -> Bare {
-    Bare::with_faults(MemoryDisk::counting(64), faults)
-}
-
-fn check(bare: &Bare, accesses: impl FnOnce(), expected: Expect) {
-    expected.assert_eq(&bare.transcript_of(accesses));
-}
-
-fn check_completion(bare: &Bare, accesses: impl FnOnce(), expected: Expect) {
-    expected.assert_eq(&bare.completions_of(accesses));
-}
-
-const READ: [Descriptor; 3] =
-    [(Bare::HEADER, 16, NEXT, 1), (Bare::DATA, 512, NEXT | WRITE, 2), (Bare::STATUS, 1, WRITE, 0)];
-
-fn read(bare: &Bare, sector: u64) {
-    bare.header(0, sector);
-    bare.descriptors(&READ);
-    bare.make_available(0);
-}
+use eclipse_tests::bare::{NEXT, WRITE};
+use eclipse_tests::faulty::{READ, check, check_completion, completion, read, ready};
+use expect_test::expect;
 
 #[test]
 fn what_is_forged_about_a_completion_is_forged_when_it_comes() {

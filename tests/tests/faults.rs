@@ -5,10 +5,11 @@ use eclipse_devices::fault::{
     Action, Area, Edit, Fault, Field, Place, RegisterName, Trigger, Value, Vector,
 };
 use eclipse_tests::Bare;
-use eclipse_tests::bare::{Descriptor, NEXT, WRITE};
+use eclipse_tests::bare::{NEXT, WRITE};
+use eclipse_tests::faulty::{READ, check, check_completion, completion, read, ready};
 use eclipse_trace::register::CapabilityKind;
 use eclipse_trace::text;
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
 fn register(name: &str) -> RegisterName {
     name.parse().unwrap_or_else(|error| panic!("{error}"))
@@ -16,31 +17,6 @@ fn register(name: &str) -> RegisterName {
 
 fn load(name: &str, action: Action) -> Fault {
     Fault::new(Trigger::Load(register(name)), action)
-}
-
-fn completion(action: Action) -> Fault {
-    Fault::new(Trigger::Completion(None), action)
-}
-
-fn ready(faults: &[Fault]) -> Bare {
-    Bare::with_faults(MemoryDisk::counting(64), faults)
-}
-
-fn check(bare: &Bare, accesses: impl FnOnce(), expected: Expect) {
-    expected.assert_eq(&bare.transcript_of(accesses));
-}
-
-fn check_completion(bare: &Bare, accesses: impl FnOnce(), expected: Expect) {
-    expected.assert_eq(&bare.completions_of(accesses));
-}
-
-const READ: [Descriptor; 3] =
-    [(Bare::HEADER, 16, NEXT, 1), (Bare::DATA, 512, NEXT | WRITE, 2), (Bare::STATUS, 1, WRITE, 0)];
-
-fn read(bare: &Bare, sector: u64) {
-    bare.header(0, sector);
-    bare.descriptors(&READ);
-    bare.make_available(0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::register::CommonCfg;
+use crate::register::{CommonCfg, LegacyCfg};
 use crate::{Access, Bdf, DescriptorFlags, Entry, Event, Register};
 
 /// Names for the guest memory that driver and device share.
@@ -14,8 +14,8 @@ use crate::{Access, Bdf, DescriptorFlags, Entry, Event, Register};
 pub(crate) struct Names {
     /// First address to length in bytes and name.
     areas: BTreeMap<u64, (u32, String)>,
-    /// Entries that stored a named address or half of one, by sequence number.
-    halves: BTreeMap<u64, String>,
+    /// Entries about a named address or a part of one, by sequence number.
+    parts: BTreeMap<u64, String>,
 }
 
 impl Names {
@@ -32,6 +32,10 @@ impl Names {
                 } => {
                     let addresses = queues.entry(function).or_default();
                     names.take_store(addresses, entry.seq, register, width, value);
+                }
+                Event::Register { register: Register::Legacy { function, register }, access } => {
+                    let addresses = queues.entry(function).or_default();
+                    names.take_legacy(addresses, entry.seq, register, access);
                 }
                 Event::Descriptor { addr, len, flags, .. }
                 | Event::PackedDescriptor { addr, len, flags, .. } => {
@@ -65,9 +69,9 @@ impl Names {
         }
     }
 
-    /// What entry `seq` stored, if it was half of a named address.
-    pub(crate) fn half(&self, seq: u64) -> Option<&str> {
-        self.halves.get(&seq).map(String::as_str)
+    /// What entry `seq` stored or loaded, if it was a part of a named address.
+    pub(crate) fn part(&self, seq: u64) -> Option<&str> {
+        self.parts.get(&seq).map(String::as_str)
     }
 
     fn take_store(
@@ -93,12 +97,12 @@ impl Names {
         };
         let name = format!("q{}.{}", queue.select, ["desc", "avail", "used"][area]);
         if width == 8 {
-            self.halves.insert(seq, format!("{name}[63:0]"));
+            self.parts.insert(seq, format!("{name}[63:0]"));
             self.areas.insert(value, (1, name));
             return;
         }
         let bits = if high { "63:32" } else { "31:0" };
-        self.halves.insert(seq, format!("{name}[{bits}]"));
+        self.parts.insert(seq, format!("{name}[{bits}]"));
         let [low_half, high_half] = queue.halves.entry((queue.select, area)).or_default();
         *(if high { &mut *high_half } else { &mut *low_half }) = Some(value);
         if let (Some(low), Some(high)) = (*low_half, *high_half) {
@@ -106,12 +110,41 @@ impl Names {
             (*low_half, *high_half) = (None, None);
         }
     }
+
+    /// A queue of the legacy interface has one address, in pages (VIRTIO 1.4, 4.1.4.8).
+    fn take_legacy(
+        &mut self,
+        queue: &mut Addresses,
+        seq: u64,
+        register: LegacyCfg,
+        access: Access,
+    ) {
+        match (register, access) {
+            (LegacyCfg::QueueSelect, Access::Store { value, .. }) => queue.select = value,
+            (LegacyCfg::QueueAddress, Access::Store { value, .. }) => {
+                queue.frames.insert(queue.select, value);
+                if value != 0 {
+                    let name = format!("q{}.desc", queue.select);
+                    self.parts.insert(seq, format!("{name}[43:12]"));
+                    self.areas.insert(value << 12, (1, name));
+                }
+            }
+            (LegacyCfg::QueueAddress, Access::Load { value, .. })
+                if value != 0 && queue.frames.get(&queue.select) == Some(&value) =>
+            {
+                self.parts.insert(seq, format!("q{}.desc[43:12]", queue.select));
+            }
+            _ => {}
+        }
+    }
 }
 
-/// The addresses that a driver is about to give to one function.
+/// The addresses that a driver gives to one function.
 #[derive(Default)]
 struct Addresses {
     select: u64,
     /// Low and high half by queue and area.
     halves: BTreeMap<(u64, usize), [Option<u64>; 2]>,
+    /// Page frame numbers by queue, of the legacy interface.
+    frames: BTreeMap<u64, u64>,
 }

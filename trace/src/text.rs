@@ -7,7 +7,7 @@ use std::fmt::{self, Write};
 
 use crate::names::Names;
 use crate::register::{Mechanism, Structure};
-use crate::{DescriptorFlags, Direction, Entry, Event, Register, Space};
+use crate::{Access, DescriptorFlags, Direction, Entry, Event, Register, Space};
 
 /// The transcript with sequence numbers and addresses, as `show` prints it.
 pub fn numbered(entries: &[Entry]) -> String {
@@ -55,9 +55,10 @@ impl fmt::Display for Line<'_> {
         write!(f, "{:<7} ", self.entry.by)?;
         match &self.entry.event {
             Event::Register { register, access } => {
-                match self.names.and_then(|names| names.half(self.entry.seq)) {
-                    Some(half) => write!(f, "{register} <- {half}"),
-                    None => write!(f, "{register} {access}"),
+                match (self.names.and_then(|names| names.part(self.entry.seq)), access) {
+                    (Some(part), Access::Load { .. }) => write!(f, "{register} -> {part}"),
+                    (Some(part), Access::Store { .. }) => write!(f, "{register} <- {part}"),
+                    (None, access) => write!(f, "{register} {access}"),
                 }
             }
             Event::Refused { register, access, why } => {

@@ -1,6 +1,6 @@
 //! Transcripts as text, named memory, and filters.
 
-use eclipse_trace::register::CommonCfg;
+use eclipse_trace::register::{CommonCfg, LegacyCfg};
 use eclipse_trace::{
     Access, Actor, Bdf, DescriptorFlags, Direction, Entry, Event, Filter, Kind, Recorder, Register,
     RequestKind, RequestStatus, Ring, Space, Table, text,
@@ -84,6 +84,31 @@ fn a_symbolic_transcript_names_memory_by_what_lies_there() {
         00:04.0 q1 desc[0] read 16 bytes at b0+0x10
     "#]]
     .assert_eq(&text::symbolic(&all[1..7], all));
+}
+
+#[test]
+fn a_queue_of_the_legacy_interface_is_named_by_its_page() {
+    let mut recorder = Recorder::new();
+    let legacy = |register| Register::Legacy { function: BLOCK, register };
+    let mut by_guest =
+        |register, access| recorder.record(Actor::Guest, Event::Register { register, access });
+    by_guest(legacy(LegacyCfg::QueueSelect), Access::Store { width: 2, value: 1 });
+    for value in [0x101, 0] {
+        let register = legacy(LegacyCfg::QueueAddress);
+        by_guest(register, Access::Load { width: 4, value: 0x101 });
+        by_guest(register, Access::Store { width: 4, value });
+        by_guest(register, Access::Load { width: 4, value });
+    }
+    expect![[r#"
+        guest   00:04.0 legacy queue_select <- 0001
+        guest   00:04.0 legacy queue_address -> 00000101
+        guest   00:04.0 legacy queue_address <- q1.desc[43:12]
+        guest   00:04.0 legacy queue_address -> q1.desc[43:12]
+        guest   00:04.0 legacy queue_address -> q1.desc[43:12]
+        guest   00:04.0 legacy queue_address <- 00000000
+        guest   00:04.0 legacy queue_address -> 00000000
+    "#]]
+    .assert_eq(&text::symbolic(recorder.entries(), recorder.entries()));
 }
 
 #[test]

@@ -20,7 +20,11 @@ fn refused(code: i32, arguments: &[&str]) -> String {
 fn the_guest_succeeds_on_each_machine_that_its_driver_is_made_for() {
     for arguments in [
         &["--preset", "transitional"][..],
+        &["--preset", "legacy"],
         &["--preset", "packed"],
+        &["--preset", "bridge"],
+        &["--bars", "unassigned"],
+        &["--preset", "bridge", "--bars", "unassigned"],
         &["--warm"],
         &["--queues", "4"],
         &["--profile", "lenient"],
@@ -46,6 +50,21 @@ fn a_second_device_is_there_for_the_guest_to_find() {
 }
 
 #[test]
+fn without_its_block_device_the_guest_goes_down_the_ladder() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = directory.path().join("disk.img");
+    std::fs::write(&disk, eclipse_devices::disk::default_image()).unwrap();
+    let ide = ["--no-disk", "--ide", disk.to_str().unwrap()];
+    for (arguments, last) in [(&ide[..], "[ATA] Scratch block 63"), (&ide[..1], "[RAM] Scratch")] {
+        let output = run(arguments);
+        let log = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{log}");
+        assert!(log.contains("[VirtIO] Falling back to ATA\n"), "{log}");
+        assert!(log.contains(last), "{log}");
+    }
+}
+
+#[test]
 fn devices_that_cannot_be_are_usage_errors() {
     let directory = tempfile::tempdir().unwrap();
     let disk = directory.path().join("disk.img");
@@ -63,6 +82,7 @@ fn devices_that_cannot_be_are_usage_errors() {
     assert!(refused(2, &["--block", "0.6=disk.img"]).contains("is not a PCI function"));
     assert!(refused(2, &["--offer", "SPEED"]).contains("there is no feature \"SPEED\""));
     assert!(refused(2, &["--warm", "--bars", "unassigned"]).contains("cannot be used with"));
+    assert!(refused(2, &["--no-disk", "--disk", "a.img"]).contains("cannot be used with"));
     assert!(refused(2, &["--queues", "0"]).contains("0 is not in 1..=64"));
     assert!(refused(3, &["--block", "00:06.0=/nowhere/disk"]).contains("/nowhere/disk"));
     assert!(refused(3, &["--ide", "/nowhere/disk"]).contains("/nowhere/disk"));

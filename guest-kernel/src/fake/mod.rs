@@ -1,6 +1,7 @@
 //! A machine for the unit tests: configuration space, RAM, one block device.
 
 mod block;
+mod function;
 mod legacy;
 
 use std::{
@@ -9,6 +10,7 @@ use std::{
 };
 
 pub use block::{FakeBlock, Fault, capability, notified, serve_next};
+pub use function::Function;
 
 use crate::{
     hal::{DeviceMemory, DmaAccess, DmaMemory, Hal, HalError, Interrupt, Vector, Word},
@@ -22,52 +24,6 @@ const RAM_LEN: usize = 1 << 20;
 /// What lies in released memory.
 const POISON: u8 = 0xa5;
 
-/// Configuration space of one function: bytes, and which of their bits can be written.
-#[derive(Clone)]
-pub struct Function {
-    pub bytes: [u8; 256],
-    pub writable: [u8; 256],
-}
-
-impl Function {
-    /// A bridge, with its bus numbers.
-    pub fn bridge(secondary: u8, subordinate: u8) -> Self {
-        let mut bridge = Self::new(0x1b36, 0x0001, 0x06_04_00);
-        bridge.set(0x0e, &[0x01]);
-        bridge.set(0x18, &[0, secondary, subordinate]);
-        // Bus numbers, and the windows.
-        bridge.writable[0x18..0x1b].fill(0xff);
-        bridge.writable[0x1c..0x1e].fill(0xf0);
-        bridge.register(0x20, 0, 0xfff0_fff0);
-        bridge
-    }
-
-    pub fn new(vendor: u16, device: u16, class: u32) -> Self {
-        let mut function = Self { bytes: [0; 256], writable: [0; 256] };
-        function.set(0x00, &vendor.to_le_bytes());
-        function.set(0x02, &device.to_le_bytes());
-        function.set(0x08, &(class << 8).to_le_bytes());
-        function.writable[0x04..0x06].fill(0xff);
-        function
-    }
-
-    pub fn set(&mut self, offset: usize, bytes: &[u8]) {
-        self.bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
-    }
-
-    /// A 32-bit register of which only the bits in `mask` can be written.
-    pub fn register(&mut self, offset: usize, value: u32, mask: u32) {
-        self.set(offset, &value.to_le_bytes());
-        self.writable[offset..offset + 4].copy_from_slice(&mask.to_le_bytes());
-    }
-
-    /// A capability list that begins at `first`.
-    pub fn capabilities(&mut self, first: u8) {
-        self.set(0x06, &[0x10, 0]);
-        self.set(0x34, &[first]);
-    }
-}
-
 pub struct Machine {
     ram: NonNull<u8>,
     next: usize,
@@ -77,6 +33,8 @@ pub struct Machine {
     pub pending: u32,
     pub waits: u32,
     pub clock: Duration,
+    /// Bytes that are left out between two allocations.
+    pub gap: usize,
     /// How long a pause is.
     pub pause: Duration,
     /// How often everyone slept.
@@ -141,6 +99,7 @@ impl FakeHal {
             pending: 0,
             waits: 0,
             clock: Duration::ZERO,
+            gap: 0,
             pause: Duration::from_micros(1),
             sleeps: 0,
             allocated: Vec::new(),
@@ -333,7 +292,7 @@ impl Hal for FakeHal {
         let mut machine = self.machine();
         let offset = machine.next.next_multiple_of(align);
         let address = RAM + offset as u64;
-        machine.next = offset + size;
+        machine.next = offset + size + machine.gap;
         if machine.next > RAM_LEN {
             return None;
         }

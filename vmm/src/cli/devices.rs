@@ -1,30 +1,21 @@
 //! The devices of a machine, as `run` takes them.
 
-use std::str::FromStr;
-
 use clap::{Args, ValueEnum};
 use eclipse_devices::{
-    BlockDevice, Completion, PlatformConfig, Preset,
-    disk::{self, Disk, DiskSpec},
+    BlockDevice, Completion, PlatformConfig,
+    disk::{self, Disk},
     pci::Placement,
     virtio::{Features, Profile},
 };
-use eclipse_trace::Bdf;
 
+use super::disks::DisksArgs;
 use crate::Error;
 
 /// Which devices there are, and how they behave.
 #[derive(Debug, Args)]
 pub(super) struct DevicesArgs {
-    /// The machine's devices: modern, transitional, legacy, packed, bridge
-    #[arg(long, value_name = "NAME", default_value = "modern")]
-    pub preset: Preset,
-    /// Another virtio block device, at a place on bus 0 or 1; may be given several times
-    #[arg(long, value_name = "BDF=PATH[,MODE]")]
-    block: Vec<Block>,
-    /// A disk on the IDE controller
-    #[arg(long, value_name = "PATH[,MODE]")]
-    ide: Option<DiskSpec>,
+    #[command(flatten)]
+    pub disks: DisksArgs,
     /// How the guest finds the BARs: assigned, or unassigned as at power-on
     #[arg(long, value_name = "HOW", default_value = "assigned")]
     bars: Bars,
@@ -64,25 +55,6 @@ enum ProfileName {
     Lenient,
 }
 
-/// A block device: where it is, and its disk.
-#[derive(Clone, Debug)]
-struct Block {
-    function: Bdf,
-    disk: DiskSpec,
-}
-
-impl FromStr for Block {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (function, disk) =
-            text.split_once('=').ok_or("write a place and a disk, such as 00:06.0=disk.img")?;
-        let function = function.parse().map_err(|error| format!("{error}"))?;
-        let disk = disk.parse().map_err(|error| format!("{error}"))?;
-        Ok(Self { function, disk })
-    }
-}
-
 fn features(text: &str) -> Result<Features, String> {
     if text.is_empty() {
         return Ok(Features::empty());
@@ -93,8 +65,11 @@ fn features(text: &str) -> Result<Features, String> {
 impl DevicesArgs {
     /// The devices, with `disk` behind the preset's block device.
     pub fn config(&self, disk: Box<dyn Disk>) -> Result<PlatformConfig, Error> {
-        let mut config = self.preset.config(disk);
-        for block in &self.block {
+        let mut config = self.disks.preset.config(disk);
+        if self.disks.no_disk {
+            config.blocks.clear();
+        }
+        for block in &self.disks.block {
             let device = BlockDevice::new(disk::open(&block.disk)?);
             config.blocks.push(BlockDevice { function: block.function, ..device });
         }
@@ -119,7 +94,7 @@ impl DevicesArgs {
             (false, Bars::Assigned) => Placement::Assigned,
             (false, Bars::Unassigned) => Placement::Unassigned,
         };
-        config.ata = self.ide.as_ref().map(disk::open).transpose()?;
+        config.ata = self.disks.ide.as_ref().map(disk::open).transpose()?;
         Ok(config)
     }
 }

@@ -4,12 +4,14 @@ mod args;
 mod console;
 mod devices;
 mod disk;
+mod disks;
 mod faults;
 mod fsck;
 mod image;
 mod mkfs;
 mod print;
 mod qemu;
+mod qemu_devices;
 mod replace;
 mod run;
 mod show;
@@ -70,7 +72,7 @@ enum Command {
     ///
     /// Exit codes: 0 it is whole, 1 it is damaged, 3 there is none, or it cannot be read.
     Fsck(fsck::FsckArgs),
-    /// Boot the same image and disk in stock QEMU, without KVM.
+    /// Boot the same image and disks in stock QEMU, without KVM.
     Qemu(qemu::QemuArgs),
 }
 

@@ -1,5 +1,4 @@
 use std::{
-    ffi::OsString,
     io::{self, Read},
     os::{fd::AsFd, unix::process::ExitStatusExt},
     path::{Path, PathBuf},
@@ -16,7 +15,9 @@ use tempfile::TempDir;
 use super::{
     Failure,
     args::GuestArgs,
+    disks::DisksArgs,
     print,
+    qemu_devices::{self, Board},
     run::{exit_value, micros, verdict},
 };
 use crate::{Death, Error, Outcome, Signals};
@@ -33,22 +34,32 @@ const GRACE: Duration = Duration::from_secs(2);
 /// So much of what QEMU says about itself is kept.
 const SAID: u64 = 4096;
 
-/// The guest, as for `run`.
+/// The guest and its disks, as for `run`, and the board.
 #[derive(Debug, Args)]
 pub(super) struct QemuArgs {
     #[command(flatten)]
     guest: GuestArgs,
+    #[command(flatten)]
+    disks: DisksArgs,
+    /// The board: pc (PCI), or q35 (PCI Express; bus 1 is behind a root port)
+    #[arg(long, value_name = "NAME", default_value = "pc", hide_possible_values = true)]
+    machine: Board,
 }
 
 pub(super) fn qemu(args: QemuArgs) -> Result<u8, Failure> {
-    let args = args.guest;
+    let QemuArgs { guest: args, disks, machine } = args;
     let signals = Signals::catch().map_err(Error::host("catch signals"))?;
     args.open_kernel()?.check(args.memory)?;
     drop(args.open_disk()?);
+    qemu_devices::check(machine, &disks)?;
     let files = Files::new(&args)?;
+    let mode = args.disk.as_ref().map_or(Mode::CopyOnWrite, |spec| spec.mode());
+    let mut command = command(&args, &files.kernel)?;
+    command.args(["-M", machine.name()]);
+    command.args(qemu_devices::arguments(machine, &disks, &files.disk, mode));
 
     let began = Instant::now();
-    let mut qemu = Qemu::start(&args, &files)?;
+    let mut qemu = Qemu::start(command)?;
     let said = listen(&mut qemu.0)?;
     let ended = qemu.watch(&args, &signals, began)?;
     let said = said.join().unwrap_or_default();
@@ -107,19 +118,15 @@ impl Files {
     }
 }
 
-fn command(args: &GuestArgs, files: &Files) -> Result<Command, Error> {
-    let mode = args.disk.as_ref().map_or(Mode::CopyOnWrite, |spec| spec.mode());
+fn command(args: &GuestArgs, kernel: &Path) -> Result<Command, Error> {
     let mut command = Command::new(QEMU);
     command
-        .args(["-M", "pc", "-accel", "tcg", "-nodefaults", "-display", "none", "-no-reboot"])
+        .args(["-accel", "tcg", "-nodefaults", "-display", "none", "-no-reboot"])
         .args(["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
         .args(["-m", &format!("{}M", args.memory >> 20)])
         .arg("-kernel")
-        .arg(&files.kernel)
+        .arg(kernel)
         .args(["-append", &args.cmdline])
-        .arg("-drive")
-        .arg(drive(&files.disk, mode))
-        .args(["-device", "virtio-blk-pci,drive=d,addr=04.0,disable-legacy=on"])
         .stderr(Stdio::piped());
     if args.quiet {
         command.stdout(Stdio::null());
@@ -128,22 +135,6 @@ fn command(args: &GuestArgs, files: &Files) -> Result<Command, Error> {
         command.stdout(stderr.map_err(Error::host("share stderr with QEMU"))?);
     }
     Ok(command)
-}
-
-/// The disk in QEMU's words, where a comma in a name is written twice.
-fn drive(path: &Path, mode: Mode) -> OsString {
-    let mut drive = OsString::from(match mode {
-        Mode::CopyOnWrite => "if=none,id=d,format=raw,snapshot=on,file=",
-        Mode::Write => "if=none,id=d,format=raw,file=",
-        Mode::ReadOnly => "if=none,id=d,format=raw,readonly=on,file=",
-    });
-    // A name that QEMU could take for a protocol's, such as `nbd:`, is not one with a directory.
-    if path.is_relative() {
-        drive.push("./");
-    }
-    // Only UTF-8 comes from the command line and from the temporary directory of such a user.
-    drive.push(path.to_string_lossy().replace(',', ",,"));
-    drive
 }
 
 /// Collects what QEMU says about itself.
@@ -172,8 +163,8 @@ enum Ended {
 }
 
 impl Qemu {
-    fn start(args: &GuestArgs, files: &Files) -> Result<Self, Error> {
-        match command(args, files)?.spawn() {
+    fn start(mut command: Command) -> Result<Self, Error> {
+        match command.spawn() {
             Ok(child) => Ok(Self(child)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoQemu),
             Err(error) => Err(Error::Qemu { why: error.to_string() }),

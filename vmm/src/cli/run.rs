@@ -46,10 +46,12 @@ pub(super) fn run(args: RunArgs, began: Instant) -> Result<u8, Failure> {
     if args.inject.help() {
         return faults::faults(&FaultsArgs::default());
     }
-    let schedule = args.inject.schedule(args.devices.preset.block_device())?;
+    let schedule = args.inject.schedule(args.devices.disks.preset.block_device())?;
     let signals = Signals::catch().map_err(Error::host("catch signals"))?;
-    let about =
-        About { preset: args.devices.preset.to_string(), cmdline: args.guest.cmdline.clone() };
+    let about = About {
+        preset: args.devices.disks.preset.to_string(),
+        cmdline: args.guest.cmdline.clone(),
+    };
     let machine = Machine::new(Config {
         kernel: args.guest.open_kernel()?,
         memory: args.guest.memory,

@@ -1,5 +1,6 @@
 //! The driver against drives that are slow, and that break.
 
+mod defects;
 #[allow(unsafe_code)]
 mod drive;
 

@@ -7,6 +7,8 @@ use eclipse_kernel::{
     pci::ConfigAccess,
 };
 
+use x86_64::instructions::interrupts::without_interrupts;
+
 use crate::{
     arch::{self, Shared, apic, interrupts, io_apic},
     memory, print_line,
@@ -79,6 +81,9 @@ pub fn set_ecam(access: ConfigAccess) {
     *ECAM.borrow() = Some(access);
 }
 
+/// How often is asked for an interrupt that is under way.
+const ARRIVAL: u32 = 100_000;
+
 /// The line of the interrupt table behind an interrupt.
 fn source(Interrupt(vector): Interrupt) -> u8 {
     interrupts::line_of(vector).expect("an interrupt that was set aside")
@@ -139,12 +144,16 @@ impl Hal for Metal {
 
     fn take_interrupt(&self, interrupt: Interrupt) -> bool {
         let line = source(interrupt);
-        let raised = interrupts::take(line);
-        // Whoever asks in vain is about to wait: from here on the input may be raised again.
-        if let Some(input) = interrupts::input_of(line).filter(|_| !raised) {
-            io_apic::unmask(input);
-        }
-        raised
+        let Some(input) = interrupts::input_of(line) else { return interrupts::take(line) };
+        // Whoever asks in vain is about to wait: from here on the input may be raised again. One
+        // that comes between the question and the answer must not be: it would come twice.
+        let under_way = without_interrupts(|| match interrupts::take(line) {
+            true => None,
+            false => Some(io_apic::unmask(input)),
+        });
+        // What is under way takes a moment to arrive. It was raised all the same: a driver told
+        // otherwise would leave its device asserting the line.
+        under_way.is_none_or(|is| is && (0..ARRIVAL).any(|_| interrupts::take(line)))
     }
 
     fn sleep(&self, limit: Duration) {

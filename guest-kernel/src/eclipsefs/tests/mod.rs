@@ -1,6 +1,7 @@
 //! Tests against images that are built here, by the text of the format, then damaged.
 
 mod damage;
+mod defects;
 mod fsck;
 mod partitions;
 mod paths;

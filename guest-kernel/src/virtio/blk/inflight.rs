@@ -19,13 +19,13 @@ pub(super) const REQUEST_BYTES: usize = 64 * 1024;
 pub const COMPLETION_LIMIT: Duration = Duration::from_secs(5);
 /// How long the driver sleeps until it looks at the ring without an interrupt.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How long a task sleeps until it looks at the ring, where there is no interrupt.
+/// The shortest sleep of a task until it looks at the ring, where there is no interrupt.
 pub(super) const POLL_AGAIN: Duration = Duration::from_micros(50);
 /// For how long the driver looks at the ring again at once, where there is no interrupt; behind
 /// that it sleeps in between.
 const AT_ONCE: Duration = Duration::from_micros(50);
 /// The longest such sleep.
-const NAP: Duration = Duration::from_millis(10);
+pub(super) const NAP: Duration = Duration::from_millis(10);
 /// How many interrupts without news a completion may take: a storm has an end.
 const WAKEUPS: u32 = 200_000;
 
@@ -199,14 +199,14 @@ impl<H: Hal> VirtioBlk<H> {
     /// # Errors
     /// The device failed, and could not be brought back.
     pub fn poll(&mut self, token: &Token) -> Result<bool, Error> {
-        // What has ended needs no device, and of one that was given up it knows why.
-        if !self.has_ended(token)? {
+        // Of one that is back it is known how it ended, whatever became of the device since.
+        if !self.is_back(token)? {
             self.look()?;
         }
-        self.has_ended(token)
+        self.is_back(token)
     }
 
-    fn has_ended(&self, token: &Token) -> Result<bool, Error> {
+    fn is_back(&self, token: &Token) -> Result<bool, Error> {
         let (_, stage) = self.slots.get(token)?;
         Ok(matches!(stage, Stage::Returned { .. } | Stage::Lost(_)))
     }

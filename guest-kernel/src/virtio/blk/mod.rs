@@ -86,7 +86,7 @@ pub struct VirtioBlk<H: Hal> {
     state: State,
     /// How often the device was started again since it completed a request.
     tries: u32,
-    /// When it was started again last.
+    /// When that was last.
     restarted: Duration,
     /// The device said that its configuration changed.
     config_changed: bool,

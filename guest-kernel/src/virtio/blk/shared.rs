@@ -6,11 +6,12 @@ use core::{
     future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use super::{
     COMPLETION_LIMIT, Error, SECTOR, Token, VirtioBlk,
-    inflight::{LOOK_AGAIN, POLL_AGAIN},
+    inflight::{LOOK_AGAIN, NAP, POLL_AGAIN},
 };
 use crate::{
     block::{BLOCK_SIZE, Block, BlockDevice},
@@ -42,10 +43,26 @@ impl<H: Hal> Shared<H> {
     fn look<T>(&mut self, look: impl FnOnce(&mut VirtioBlk<H>) -> T) -> T {
         let before = self.disk.completed;
         let seen = look(&mut self.disk);
-        if self.disk.completed != before {
+        // Nothing comes back any more of a device that was given up.
+        if self.disk.completed != before || self.disk.running().is_err() {
             self.waiting.drain(..).for_each(Waker::wake);
         }
         seen
+    }
+}
+
+/// A request in flight: if its task goes, it ends by itself.
+struct InFlight<'a, H: Hal> {
+    disk: &'a SharedBlk<H>,
+    /// Absent once the request is finished.
+    token: Option<Token>,
+}
+
+impl<H: Hal> Drop for InFlight<'_, H> {
+    fn drop(&mut self) {
+        if let Some(token) = self.token.take() {
+            self.disk.shared.borrow_mut().disk.forget(token);
+        }
     }
 }
 
@@ -113,7 +130,9 @@ impl<H: Hal> SharedBlk<H> {
                 let looked = self.shared.borrow_mut().look(VirtioBlk::look);
                 match looked {
                     Ok(true) => {}
-                    Ok(false) if self.waits(context, &mut wait, None) => return Poll::Pending,
+                    Ok(false) if self.waits(context, &mut wait, None, POLL_AGAIN) => {
+                        return Poll::Pending;
+                    }
                     Ok(false) => {}
                     Err(error) => return Poll::Ready(Err(error)),
                 }
@@ -124,61 +143,68 @@ impl<H: Hal> SharedBlk<H> {
 
     /// Waits for a request, and ends it.
     async fn complete(&self, token: Token, into: &mut [u8]) -> Result<(), Error> {
+        let mut flight = InFlight { disk: self, token: Some(token) };
         // Whoever is ready submits before the device is notified of them all.
         task::yield_now().await;
-        let submitted = self.tasks.hal().now();
-        let mut wait = None;
-        let ended = poll_fn(|context| {
+        let (began, mut wait) = (self.tasks.hal().now(), None);
+        poll_fn(|context| {
+            let Some(token) = &flight.token else { return Poll::Ready(Ok(())) };
             loop {
-                match self.shared.borrow_mut().look(|disk| disk.poll(&token)) {
+                match self.shared.borrow_mut().look(|disk| disk.poll(token)) {
                     Ok(true) => return Poll::Ready(Ok(())),
                     Ok(false) => {}
                     Err(error) => return Poll::Ready(Err(error)),
                 }
-                // Whichever task has the device started again, all requests are new to it.
-                let since = submitted.max(self.shared.borrow().disk.restarted);
-                if self.tasks.hal().now().saturating_sub(since) >= COMPLETION_LIMIT {
-                    let overdue = self.shared.borrow_mut().look(|disk| disk.overdue(&token));
-                    if let Err(error) = overdue {
-                        return Poll::Ready(Err(error));
-                    }
-                }
-                if self.waits(context, &mut wait, Some(&token)) {
+                self.look_at_clock(token, began)?;
+                let waited = self.tasks.hal().now().saturating_sub(began);
+                // A short wait is polled for, a long one costs little.
+                let again = (waited / 4).clamp(POLL_AGAIN, NAP);
+                if self.waits(context, &mut wait, Some(token), again) {
                     return Poll::Pending;
                 }
             }
         })
-        .await;
-        let disk = &mut self.shared.borrow_mut().disk;
-        match ended {
-            Ok(()) => disk.finish(token, into),
-            Err(error) => {
-                disk.forget(token);
-                Err(error)
-            }
+        .await?;
+        match flight.token.take() {
+            Some(token) => self.shared.borrow_mut().disk.finish(token, into),
+            None => Ok(()),
         }
     }
 
+    /// Brings the device back when it has had a request for too long, counted from `began` or
+    /// from when the device was last started again.
+    fn look_at_clock(&self, token: &Token, began: Duration) -> Result<(), Error> {
+        let mut shared = self.shared.borrow_mut();
+        let since = began.max(shared.disk.restarted);
+        if self.tasks.hal().now() < since.saturating_add(COMPLETION_LIMIT) {
+            return Ok(());
+        }
+        shared.look(|disk| disk.overdue(token))
+    }
+
     /// Waits until the device interrupts, another task has seen it, or it is time to look
-    /// again; `false`: that is now.
+    /// again, which it is in `again` where there is no interrupt; `false`: that is now.
     fn waits(
         &self,
         context: &mut Context<'_>,
         wait: &mut Option<Wait<H>>,
         token: Option<&Token>,
+        again: Duration,
     ) -> bool {
         let mut shared = self.shared.borrow_mut();
         let current = wait.get_or_insert_with(|| match shared.disk.interrupt_for(token) {
             Some(interrupt) => task::interrupt(&self.tasks, interrupt, LOOK_AGAIN),
-            None => task::sleep(&self.tasks, POLL_AGAIN),
+            None => task::sleep(&self.tasks, again),
         });
-        let Poll::Ready(ended) = Pin::new(current).poll(context) else {
-            shared.waiting.push(context.waker().clone());
+        let Poll::Ready(came) = Pin::new(current).poll(context) else {
+            if !shared.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                shared.waiting.push(context.waker().clone());
+            }
             return true;
         };
-        // The next wait has its own time: one that is over would never let the machine sleep.
+        // Its time is over: the next wait is another, for an interrupt that may be another.
         *wait = None;
-        if ended.is_ok() {
+        if came.is_ok() {
             // Taken by the executor, for all that wait for it.
             shared.disk.acknowledge();
         }

@@ -108,6 +108,17 @@ fn defect_27_a_legacy_queue_has_the_size_and_the_layout_of_the_device() {
 }
 
 #[test]
+fn defect_27_a_legacy_queue_of_any_size_serves() {
+    for size in [4, 128, 256, 1024] {
+        let hal = FakeHal::with_legacy_block(false);
+        hal.machine().device.queue_size = size;
+        let mut data = [0; 512];
+        assert_eq!(start(&hal).unwrap().read_sectors(7, &mut data), Ok(()), "{size}");
+        assert_eq!(data, [7; 512]);
+    }
+}
+
+#[test]
 fn defect_33_features_ok_is_checked_and_failed_is_written() {
     let hal = FakeHal::with_block();
     hal.machine().device.fault = Fault::RefusesFeatures;

@@ -77,8 +77,8 @@ fn defect_14_where_nothing_is_mapped_there_is_no_physical_address() {
 fn defect_15_what_one_descriptor_names_is_contiguous() {
     let (hal, mut disk) = disk_with(large);
     hal.machine().device.hold = true;
-    // What was allocated before does not lie beside what comes.
-    hal.allocate_dma(3, 1).unwrap();
+    // Nothing that is allocated lies beside the next.
+    hal.machine().gap = 0x30;
     let most = disk.request_bytes();
     for bytes in [512, 4096, 4608, 8192, most] {
         let token = disk.submit_read(0, bytes).unwrap();
@@ -121,7 +121,8 @@ fn defect_16_a_callers_memory_is_never_the_devices() {
 #[test]
 fn defect_17_the_page_frame_number_keeps_the_whole_address() {
     let hal = FakeHal::with_legacy_block(false);
-    // The next free byte is not where a page begins.
+    // Free memory never begins where a page does.
+    hal.machine().gap = 0x30;
     hal.allocate_dma(100, 4).unwrap();
     let mut disk = start(&hal).unwrap();
     let pages: Vec<u64> = hal

@@ -8,3 +8,4 @@ mod in_flight;
 mod init;
 mod recovery;
 mod requests;
+mod shared;

@@ -101,6 +101,11 @@ impl<H: Hal> Interrupts<H> {
         matches!(self.way, Way::Line(_))
     }
 
+    /// Whether one message is for all that the device has to say.
+    pub fn share_a_message(&self) -> bool {
+        self.way == Way::Messages(1)
+    }
+
     /// Sets interrupts up for a device that was just reset, with everything still masked.
     pub fn set_up(&mut self, registers: &dyn Interface<H>, queues: u16, wanted: Signalling) {
         self.way = Way::Polling;

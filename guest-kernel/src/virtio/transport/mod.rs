@@ -298,10 +298,12 @@ impl<H: Hal> Transport<H> {
     /// interrupt was another function's (VIRTIO 1.4, 4.1.4.5).
     ///
     /// Without a line nothing is loaded: an MSI-X message says by itself that a queue may have
-    /// used buffers.
+    /// used buffers; and where there is but one, that the configuration may have changed.
     pub fn acknowledge(&self) -> Isr {
         if self.interrupts.uses_line() {
             Isr::from_bits_retain(self.registers.get().load_isr())
+        } else if self.interrupts.share_a_message() {
+            Isr::QUEUE | Isr::CONFIG
         } else {
             Isr::QUEUE
         }

@@ -33,6 +33,8 @@ const REDIRECTION: u32 = 0x10;
 const MASKED: u32 = 1 << 16;
 /// Level-triggered, as PCI's lines are.
 const LEVEL: u32 = 1 << 15;
+/// The local APIC has accepted the input's interrupt, and it has not ended.
+const REMOTE_IRR: u32 = 1 << 14;
 /// Active low, as PCI's lines are.
 const ACTIVE_LOW: u32 = 1 << 13;
 
@@ -120,13 +122,13 @@ pub fn connect(line: u8) -> Option<u8> {
     Some(vector)
 }
 
-/// Lets `input` be raised again, if its last interrupt masked it.
-pub fn unmask(input: u8) {
-    if !take_masked(input) {
-        return;
+/// Lets `input` be raised again, if its last interrupt masked it; whether an interrupt from it is
+/// under way to the processor. Interrupts are off.
+pub fn unmask(input: u8) -> bool {
+    let Some(io) = &*IO.borrow() else { return false };
+    let register = REDIRECTION + 2 * u32::from(input);
+    if take_masked(input) {
+        io.store(register, io.entries[usize::from(input)]);
     }
-    if let Some(io) = &*IO.borrow() {
-        let low = io.entries[usize::from(input)];
-        without_interrupts(|| io.store(REDIRECTION + 2 * u32::from(input), low));
-    }
+    io.load(register) & REMOTE_IRR != 0
 }
