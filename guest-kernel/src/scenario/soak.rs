@@ -113,7 +113,7 @@ fn submit<H: Hal>(
             Some(token) => (Kind::Flush, token),
             None => return Ok(Kind::Flush),
         },
-        1 if disk.config().write_zeroes.is_some() => {
+        1 if disk.config().write_zeroes.is_some() && !disk.config().read_only => {
             zone.model[range.clone()].fill(0);
             (Kind::WriteZeroes, disk.submit_write_zeroes(sector, (len * unit) as u32, false)?)
         }

@@ -59,6 +59,15 @@ fn a_read_only_disk_has_no_scratch_block() {
 }
 
 #[test]
+fn a_soak_of_a_read_only_disk_writes_no_zeroes_either() {
+    let hal = machine();
+    // RO, WRITE_ZEROES.
+    hal.machine().device.offered |= 1 << 5 | 1 << 14;
+    assert_eq!(run(&hal, "scenario=soak count=200"), Ok(()));
+    assert!(requests(&hal).iter().all(|(kind, _)| matches!(kind, 0 | 4 | 8)));
+}
+
+#[test]
 fn a_sector_is_read_and_another_written() {
     let hal = machine();
     hal.machine().device.disk[512..1024]

@@ -27,7 +27,7 @@ impl<H: Hal> VirtioBlk<H> {
             }
             self.tries += 1;
             if let Err(error) = self.transport.reset() {
-                self.state = State::Lost;
+                // Giving up also takes its right to access memory.
                 return Err(self.give_up(error.into()));
             }
             let unfinished = self.slots.with_device();

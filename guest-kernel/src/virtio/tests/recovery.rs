@@ -122,6 +122,8 @@ fn memory_is_kept_when_the_reset_is_not_confirmed() {
     let error = disk.finish(token, &mut [0; 512]).unwrap_err();
     assert_eq!(error.to_string(), "the device does not reset: its status stays 0x0f");
     assert_eq!(disk.read_sectors(0, &mut [0; 512]), Err(Error::Stopped));
+    let command = hal.machine().functions[&(0, 4, 0)].bytes[4];
+    assert_eq!(command & 4, 0, "it is no bus master any more");
     drop(disk);
     assert!(hal.machine().released.is_empty(), "the device may still write there");
 }
