@@ -170,7 +170,8 @@ fn all(cmdlines: &[&[&str]], devices: impl Fn() -> PlatformConfig, fails: &[(&st
         let (transcript, outcome) = same(cmdline, &devices);
         assert!(!transcript.contains("violation"), "{cmdline}:\n{transcript}");
         if outcome != Outcome::Success {
-            let error = transcript.lines().filter_map(|line| line.split_once("[ERROR] ")).last();
+            let error =
+                transcript.lines().filter_map(|line| line.split_once("[ERROR] ")).next_back();
             failed.push((cmdline, error.unwrap_or_default().1.to_string()));
         }
     }
