@@ -5,7 +5,7 @@
 //!
 //! | promise | rows |
 //! |---|---|
-//! | a read of 4 KiB takes 2 µs at most, submitted, carried out, verified and copied | `4 KiB read` |
+//! | a read of 4 KiB takes 2 µs at most, submitted, carried out and copied | `4 KiB read` |
 //! | every scenario on every machine takes 10 s at most | `all scenarios` |
 
 use std::hint::black_box;

@@ -189,7 +189,42 @@ fn what_a_board_cannot_have_is_a_usage_error() {
 
 #[test]
 fn many_requests_of_all_sorts_come_to_the_same() {
-    let log = same(&[], &[], "scenario=soak count=2000");
+    // What both devices offer: QEMU's writes zeroes as well.
+    let log = same(&[], &[], "scenario=soak count=50 features=0x244");
     let last = log.last().map(String::as_str).unwrap_or_default();
-    assert!(last.starts_with("[VirtIO] Soak of 2000: "), "{log:?}");
+    assert!(last.starts_with("[VirtIO] Soak of 50: "), "{log:?}");
+}
+
+#[test]
+fn the_indices_of_qemus_queue_go_all_round() {
+    let qemu = eclipse_vmm(&["qemu", "--cmdline", "scenario=soak count=65536"]);
+    assert_eq!(verdict(&qemu), (Some(0), "verdict: success".to_string()), "{:?}", log(&qemu));
+    let log = log(&qemu);
+    assert!(!log.iter().any(|line| line.contains("reset, try")), "{log:?}");
+}
+
+/// The image in a QEMU with so many MiB, of which the VMM would give it more: what it says last,
+/// and QEMU's exit code.
+fn with_memory(mib: u32) -> (String, Option<i32>) {
+    let directory = tempfile::tempdir().expect("there is room for an image");
+    let kernel = directory.path().join("kernel.elf");
+    let kernel = kernel.to_str().expect("it is text");
+    assert!(eclipse_vmm(&["image", kernel]).status.success());
+    let output = Command::new("qemu-system-x86_64")
+        .args(["-M", "pc", "-accel", "tcg", "-nodefaults", "-display", "none", "-no-reboot"])
+        .args(["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
+        .args(["-m", &format!("{mib}M"), "-kernel", kernel])
+        .output()
+        .unwrap_or_else(|error| panic!("QEMU does not start: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (text.trim_end().lines().last().unwrap_or_default().to_string(), output.status.code())
+}
+
+#[test]
+fn too_little_memory_is_a_failure_that_says_so() {
+    let outside = "[ERROR] the memory map does not call the memory of the kernel image RAM";
+    assert_eq!(with_memory(3), (outside.to_string(), Some(0x11 << 1 | 1)));
+    let (said, code) = with_memory(6);
+    assert!(said.starts_with("[ERROR] too little memory: "), "{said}");
+    assert_eq!(code, Some(0x11 << 1 | 1));
 }

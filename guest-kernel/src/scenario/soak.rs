@@ -34,12 +34,16 @@ struct Flight {
 struct Random(u64);
 
 impl Random {
-    /// The next number below `limit`, which is not 0.
-    fn below(&mut self, limit: u64) -> u64 {
+    fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// The next number below `limit`, which is not 0.
+    fn below(&mut self, limit: u64) -> u64 {
+        (self.next() >> 33) % limit
     }
 }
 
@@ -119,8 +123,9 @@ fn submit<H: Hal>(
         }
         2 => (Kind::GetId, disk.submit_get_id()?),
         3..8 if !disk.config().read_only => {
-            for byte in &mut zone.model[range.clone()] {
-                *byte = random.below(256) as u8;
+            // Whole sectors.
+            for word in zone.model[range.clone()].chunks_exact_mut(8) {
+                word.copy_from_slice(&random.next().to_le_bytes());
             }
             (Kind::Write, disk.submit_write(sector, &zone.model[range.clone()])?)
         }
