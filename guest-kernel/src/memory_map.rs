@@ -39,7 +39,7 @@ impl Entry {
 }
 
 /// The RAM of a machine, by physical address.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Ram {
     ranges: RangeSet<MAX_ENTRIES>,
 }
