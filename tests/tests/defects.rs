@@ -20,6 +20,7 @@ const LADDER: &str = "guest-kernel/src/disk/tests.rs";
 const ATA: &str = "guest-kernel/src/ata/tests/defects.rs";
 const FILES: &str = "guest-kernel/src/eclipsefs/tests/defects.rs";
 const TASKS: &str = "tests/tests/shared_blk.rs";
+const SHARED: &str = "guest-kernel/src/virtio/tests/shared.rs";
 const KVM: &str = "tests/tests/kernel.rs";
 
 /// Number, what the driver did, and where its tests are.
@@ -61,7 +62,7 @@ const DEFECTS: [(u8, &str, &[&str]); 45] = [
     (35, "never reads the capacity, writes to read-only disks", &[BLOCK]),
     (36, "has requests of the wrong length", &[BLOCK]),
     (37, "hides a failure by a fall-back, or skips one", &[LADDER]),
-    (38, "lets one take what another waits for", &[TASKS]),
+    (38, "lets one take what another waits for", &[TASKS, SHARED]),
     (39, "counts rounds where it should look at the clock", &[BLOCK]),
     (40, "loses interrupts, or takes them wrongly", &[TRANSPORT]),
     (41, "reads the ATA status too early", &[ATA]),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    fake::{FakeBlock, FakeHal, Fault, notified},
+    fake::{FakeBlock, FakeHal, Fault, notified, serve_next},
     hal::Hal,
     pci::Pci,
     task::{self, Join, Tasks, TimedOut},
@@ -83,6 +83,28 @@ fn what_tasks_submit_together_is_one_notification() {
         assert_eq!(machine.end(read), Ok([sector; 512]));
     }
     assert_eq!(machine.hal.machine().accesses, ["notify +00 <- 0000"]);
+}
+
+#[test]
+fn defect_38_a_completion_ends_the_task_whose_it_is_and_no_other() {
+    let machine = Machine::new(Signalling::Best, |_| ());
+    machine.hal.machine().device.hold = true;
+    let (first, second) = (machine.read(3), machine.read(5));
+    let short = SECOND / 1000;
+    assert!(machine.tasks.run_until(&first, short).is_err(), "the device has both");
+    {
+        // It takes the second one first.
+        let mut machine = machine.hal.machine();
+        let [_, driver, _] = machine.areas();
+        let [a, b, c, d]: [u8; 4] = machine.ram(driver + 6);
+        machine.set_ram(driver + 6, &[c, d, a, b]);
+        assert!(serve_next(&mut machine));
+        assert_eq!(machine.device.requests, [(0, 5)]);
+    }
+    assert_eq!(machine.end(&second), Ok([5; 512]));
+    assert!(machine.tasks.run_until(&first, short).is_err(), "it waits on");
+    assert!(serve_next(&mut machine.hal.machine()));
+    assert_eq!(machine.end(&first), Ok([3; 512]));
 }
 
 #[test]
