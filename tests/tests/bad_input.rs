@@ -52,7 +52,7 @@ fn long_link() -> MemoryDisk {
 fn command_lines() -> Vec<Bad> {
     const SCENARIOS: &str = "unknown scenario `dance`: known are boot, pci, init, read, write, \
         info, batch, bytes, discard, tasks, soak, devices, ata, ls, fsck, servers, panic, hang, \
-        fault, triple, interrupts, user";
+        fault, triple, interrupts, memory, user";
     const KEYS: &str = "unknown key `sektor` for scenario `read`: known are scenario, sector, \
         config, transport, interrupts, features";
     vec![

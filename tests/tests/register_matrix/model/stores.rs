@@ -185,8 +185,11 @@ impl Model {
                 return broken;
             }
             "queue_address" => {
+                let vector = self.queue.vector;
                 self.queue = Queue::INITIAL;
                 if value != 0 {
+                    // 4.1.5.1.3: a driver may map it before it says where the queue is.
+                    self.queue.vector = vector;
                     let desc = value << 12;
                     // 2.7.2: 256 descriptors, the available ring, the used ring on its own page.
                     self.queue.areas = [desc, desc + 0x1000, desc + 0x2000];
