@@ -197,6 +197,10 @@ impl Platform {
             (Space::Port, SERIAL_FIRST..=SERIAL_LAST) if width == 1 => {
                 self.serial.store(host, (address - SERIAL_FIRST) as u8, value as u8);
             }
+            // It only tells the record something.
+            (Space::Port, DEBUG_MARK) if width == 4 => {
+                host.accessed(Register::DebugMark, Access::Store { width, value });
+            }
             (Space::Port, DEBUG_EXIT) => self.debug_exit.store(host, width, value),
             (Space::Port, RESET_CONTROL) if width == 1 => {
                 host.accessed(Register::ResetControl, Access::Store { width, value });
@@ -298,6 +302,7 @@ impl Platform {
 
 const SERIAL_FIRST: u64 = Serial::PORT as u64;
 const SERIAL_LAST: u64 = SERIAL_FIRST + 7;
+const DEBUG_MARK: u64 = 0xe0;
 const DEBUG_EXIT: u64 = DebugExit::PORT as u64;
 /// The reset control register of a PIIX3, which lies among the bytes of CONFIG_ADDRESS.
 const RESET_CONTROL: u64 = 0xcf9;

@@ -17,7 +17,7 @@ fn named(name: &str) -> Vec<Fault> {
 
 fn effect(entry: &Entry) -> Option<Effect> {
     match &entry.event {
-        Event::Fault { effect, .. } => Some(*effect),
+        Event::Fault { effect, .. } => Some(**effect),
         _ => None,
     }
 }

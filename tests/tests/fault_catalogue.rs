@@ -140,7 +140,7 @@ fn first_effects() -> BTreeMap<&'static str, String> {
                 _ => (discriminant(effect), None),
             };
             if **fault == *row.id && !first.iter().any(|known| sort(known) == sort(effect)) {
-                first.push(*effect);
+                first.push(**effect);
             }
         }
         assert!(!first.is_empty(), "{} has no effect", row.id);
@@ -323,7 +323,7 @@ fn a_device_that_goes_at_any_access_is_given_up_soon() {
         let (_, entries) = drive(&format!("F111:exit={exit}"));
         let gone = entries
             .iter()
-            .position(|entry| matches!(entry.event, Event::Fault { effect: Effect::Removed, .. }));
+            .position(|entry| matches!(&entry.event, Event::Fault { effect, .. } if **effect == Effect::Removed));
         let after = gone.map_or(0, |gone| entries.len() - gone);
         assert!(after < 11_000, "{after} events after the device was gone at {exit}");
     }

@@ -172,7 +172,7 @@ fn a_machine_that_is_put_together_is_what_it_is() {
     let machine = Loopback::with_faults(config(Preset::Modern), faults, Ram::Direct);
     let [entry] = &machine.entries()[..] else { panic!("one event") };
     let effect = Effect::Machine { setting: Setting::Vectors, value: 1 };
-    assert_eq!(entry.event, Event::Fault { fault: "few".into(), effect });
+    assert_eq!(entry.event, Event::Fault { fault: "few".into(), effect: effect.into() });
 }
 
 #[test]

@@ -1,8 +1,11 @@
-use std::fmt;
+use std::{fmt, num::NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, Bdf, Effect, Pin, Refusal, Register, RequestKind, RequestStatus, Violation};
+use crate::{
+    Access, Bdf, Effect, MemoryKind, Pin, Place, Refusal, Register, RequestKind, RequestStatus,
+    Snapshot, Violation,
+};
 
 /// Who did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +31,9 @@ impl fmt::Display for Actor {
 pub struct Entry {
     /// Position in the transcript, from 0, without gaps.
     pub seq: u64,
+    /// The guest's instruction, where the recorder was told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rip: Option<NonZeroU64>,
     /// Who did it.
     pub by: Actor,
     /// What was done.
@@ -221,7 +227,43 @@ pub enum Event {
         /// Which: its name, or its number in the schedule.
         fault: Box<str>,
         /// What it did.
-        effect: Effect,
+        effect: Box<Effect>,
+    },
+    /// The guest accessed a part of its own memory that is watched.
+    Ram {
+        /// What lies there.
+        place: Place,
+        /// Guest-physical address.
+        addr: u64,
+        /// How, and what was fetched or stored.
+        access: Access,
+    },
+    /// What stood between the driver's last store to the index of the available ring (or to the
+    /// flags of a packed descriptor) and this place, where it next looks at the device's side of
+    /// the queue (VIRTIO 1.4, 2.7.13.4.1 and 2.8.21.3.1).
+    Barrier {
+        /// Whose queue.
+        function: Bdf,
+        /// Which.
+        queue: u16,
+        /// Whether it was a full memory barrier: `mfence`, or an instruction with `lock`.
+        full: bool,
+    },
+    /// What the device found in memory that the driver handed over, beside what it uses.
+    Snapshot {
+        /// Whose.
+        queue: u16,
+        /// What, and how it was.
+        found: Snapshot,
+    },
+    /// The guest has this memory.
+    Memory {
+        /// What it is for.
+        kind: MemoryKind,
+        /// Guest-physical address of the first byte.
+        start: u64,
+        /// Bytes.
+        len: u64,
     },
     /// The guest printed a line on the console.
     Console {

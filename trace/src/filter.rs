@@ -27,6 +27,8 @@ pub enum Kind {
     Fault,
     /// Console lines.
     Console,
+    /// The guest's accesses to memory that is watched, and what else is there for a judge.
+    Ram,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
         ("violation", Kind::Violation),
         ("fault", Kind::Fault),
         ("console", Kind::Console),
+        ("ram", Kind::Ram),
     ];
 
     /// Whether `event` is of this kind; a refused access is also of its register's kind.
@@ -64,6 +67,10 @@ impl Kind {
             Event::Violation { .. } | Event::NeedsReset => self == Kind::Violation,
             Event::Fault { .. } => self == Kind::Fault,
             Event::Console { .. } => self == Kind::Console,
+            Event::Ram { .. }
+            | Event::Barrier { .. }
+            | Event::Snapshot { .. }
+            | Event::Memory { .. } => self == Kind::Ram,
         }
     }
 
@@ -75,6 +82,7 @@ impl Kind {
             | Register::AtaData { .. }
             | Register::Ata { .. }
             | Register::DebugExit
+            | Register::DebugMark
             | Register::KeyboardCommand
             | Register::ResetControl
             | Register::Unclaimed { space: Space::Port, .. } => Kind::Port,

@@ -1,3 +1,5 @@
+use std::num::NonZeroU64;
+
 use crate::{Actor, Entry, Event, Summary};
 
 /// Takes entries that the [`Recorder`] is about to drop, in order.
@@ -18,6 +20,8 @@ pub struct Recorder {
     sink: Option<Sink>,
     summary: Summary,
     off: bool,
+    witness: bool,
+    rip: Option<NonZeroU64>,
 }
 
 impl Recorder {
@@ -37,6 +41,23 @@ impl Recorder {
         Self { off: true, ..Self::default() }
     }
 
+    /// The same recorder for a judge too: what no transcript needs and a judge wants to know is
+    /// recorded as well, and the guest's instructions are.
+    pub fn witness(self) -> Self {
+        Self { witness: true, ..self }
+    }
+
+    /// Whether there is a judge to record for.
+    pub fn is_witness(&self) -> bool {
+        self.witness
+    }
+
+    /// What is recorded from now on is done by the guest's instruction at `rip`, or on its
+    /// behalf; without a judge nobody asks.
+    pub fn at(&mut self, rip: u64) {
+        self.rip = NonZeroU64::new(rip).filter(|_| self.witness);
+    }
+
     /// Records that `by` did `event`.
     #[inline]
     pub fn record(&mut self, by: Actor, event: Event) {
@@ -47,7 +68,7 @@ impl Recorder {
         if self.entries.len() == self.limit && self.limit != 0 {
             self.hand_on(self.limit / 2);
         }
-        self.entries.push(Entry { seq: self.next_seq, by, event });
+        self.entries.push(Entry { seq: self.next_seq, rip: self.rip, by, event });
         self.next_seq += 1;
     }
 

@@ -36,6 +36,8 @@ pub struct Summary {
     pub faults: u64,
     /// Lines on the console.
     pub console_lines: u64,
+    /// Accesses of the guest to memory that was watched.
+    pub ram: u64,
 }
 
 impl Summary {
@@ -74,9 +76,13 @@ impl Summary {
             Event::Violation { .. } => self.violations += 1,
             Event::Fault { .. } => self.faults += 1,
             Event::Console { .. } => self.console_lines += 1,
+            Event::Ram { .. } => self.ram += 1,
             Event::Buffer { .. }
             | Event::Segment { .. }
             | Event::MsixPending { .. }
+            | Event::Barrier { .. }
+            | Event::Snapshot { .. }
+            | Event::Memory { .. }
             | Event::Line { .. }
             | Event::Intx { .. }
             | Event::NeedsReset => {}

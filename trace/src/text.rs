@@ -120,6 +120,17 @@ impl fmt::Display for Line<'_> {
                 write!(f, "violation of {}: {violation}", violation.clause())
             }
             Event::Fault { fault, effect } => write!(f, "fault {fault}: {effect}"),
+            Event::Ram { place, addr, access } => {
+                write!(f, "{place} at {} {access}", self.address(*addr))
+            }
+            Event::Barrier { function, queue, full } => {
+                let found = if *full { "a full barrier" } else { "no full barrier" };
+                write!(f, "{function} q{queue} {found} before the device's side is looked at")
+            }
+            Event::Snapshot { queue, found } => write!(f, "q{queue} {found}"),
+            Event::Memory { kind, start, len } => {
+                write!(f, "memory {kind}: {len:#x} bytes at {start:#x}")
+            }
             Event::Console { line } => write!(f, "console {}", line.escape_debug()),
         }
     }
@@ -206,6 +217,7 @@ impl fmt::Display for Register {
                 write!(f, "{function} ata {}", register.name())
             }
             Register::DebugExit => f.write_str("debug_exit"),
+            Register::DebugMark => f.write_str("debug_mark"),
             Register::ResetControl => f.write_str("reset_control"),
             Register::KeyboardCommand => f.write_str("keyboard command"),
             Register::None { function, structure, offset } => {

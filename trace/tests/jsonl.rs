@@ -91,14 +91,21 @@ fn entries() -> Vec<Entry> {
         Event::MsixPending { vector: 0 },
         Event::Intx { pin: Pin::C, gsi: 11, asserted: true },
         Event::NeedsReset,
-        Event::Fault { fault: "F97".into(), effect: Effect::Status { instead_of: 0, value: None } },
+        Event::Fault {
+            fault: "F97".into(),
+            effect: Effect::Status { instead_of: 0, value: None }.into(),
+        },
         Event::Violation { violation: Violation::AvailIdxJump { from: 1, to: 0xffff } },
         Event::Violation { violation: Violation::BusMasterOff },
         Event::Violation { violation: PackedViolation::EventFlags(3).into() },
     ];
     let guest = guest.into_iter().chain(refused).map(|event| (Actor::Guest, event));
     let device = device.into_iter().map(|event| (Actor::Device(BLOCK), event));
-    guest.chain(device).zip(0..).map(|((by, event), seq)| Entry { seq, by, event }).collect()
+    guest
+        .chain(device)
+        .zip(0..)
+        .map(|((by, event), seq)| Entry { seq, rip: None, by, event })
+        .collect()
 }
 
 fn about() -> About {

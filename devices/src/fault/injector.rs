@@ -144,7 +144,7 @@ impl Injector {
     pub(super) fn record(&self, stage: &mut Stage<'_>, index: usize, effect: Effect) {
         let by = Actor::Device(self.device(index));
         let fault = self.armed[index].name.clone();
-        stage.recorder.record(by, Event::Fault { fault, effect });
+        stage.recorder.record(by, Event::Fault { fault, effect: effect.into() });
     }
 
     /// The guest began an access.

@@ -32,7 +32,7 @@ impl Platform {
             };
             let name = fault.name.clone().unwrap_or_else(|| number.to_string());
             for effect in effects {
-                let event = Event::Fault { fault: name.as_str().into(), effect };
+                let event = Event::Fault { fault: name.as_str().into(), effect: effect.into() };
                 host.lend(fault.device, false).record(event);
             }
         }

@@ -270,6 +270,8 @@ pub enum Register {
     },
     /// The debug exit, port 0xF4.
     DebugExit,
+    /// The debug mark, port 0xE0: see [`Mark`](crate::Mark).
+    DebugMark,
     /// The reset control register of a PIIX3, port 0xCF9.
     ResetControl,
     /// The keyboard controller's command and status port, 0x64.
@@ -310,6 +312,7 @@ impl Register {
             | Register::None { function, .. } => Some(function),
             Register::ConfigAddress
             | Register::DebugExit
+            | Register::DebugMark
             | Register::KeyboardCommand
             | Register::ResetControl
             | Register::Unclaimed { .. } => None,
