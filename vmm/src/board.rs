@@ -1,6 +1,6 @@
 //! What the processor's accesses reach: RAM, devices, wires and the record.
 
-use eclipse_devices::{Host, Platform, Space, Stop, fault::Fault};
+use eclipse_devices::{Host, Platform, Space, Stop, fault::Fault, watch::Watching};
 use eclipse_trace::Recorder;
 use vm_memory::GuestMemoryMmap;
 
@@ -46,6 +46,11 @@ impl Board {
     /// Gives the guest's serial port what the user typed; returns how many bytes it took.
     pub fn serial_input(&mut self, bytes: &[u8]) -> usize {
         self.with(|platform, host| platform.serial_input(host, bytes))
+    }
+
+    /// Records these accesses of the guest to its own memory from now on.
+    pub fn watch(&mut self, watching: Watching) {
+        self.with(|platform, _| platform.watch(watching));
     }
 
     /// Puts a schedule of faults to work.

@@ -13,6 +13,7 @@ use eclipse_devices::{
     Platform, PlatformConfig, Preset, Ram,
     disk::{MemoryDisk, default_image},
     fault::Fault,
+    watch::Watching,
 };
 use eclipse_trace::Recorder;
 use kvm_ioctls::{Cap, SyncReg, VcpuFd, VmFd};
@@ -40,6 +41,8 @@ pub struct Config {
     pub devices: PlatformConfig,
     /// What the devices do wrong.
     pub faults: Vec<Fault>,
+    /// Which of the guest's accesses to its own memory are recorded.
+    pub watching: Watching,
     /// KVM's device.
     pub kvm: PathBuf,
 }
@@ -53,6 +56,7 @@ impl Default for Config {
             cmdline: String::new(),
             devices: Preset::default().config(Box::new(MemoryDisk::new(default_image()))),
             faults: Vec::new(),
+            watching: Watching::default(),
             kvm: "/dev/kvm".into(),
         }
     }
@@ -107,6 +111,7 @@ pub struct Machine {
     memory: vm_memory::GuestMemoryMmap<()>,
     platform: Platform,
     faults: Vec<Fault>,
+    watching: Watching,
 }
 
 /// What came of a run.
@@ -141,6 +146,7 @@ impl Machine {
         let vm = Arc::new(vm);
         // RAM comes first: once there are chips, KVM takes 5 ms to add a slot.
         let slots = Slots::new(Arc::clone(&vm), memory.clone())?;
+        slots.check(config.watching)?;
         kvm::create_chips(&vm)?;
         let mut vcpu = vm.create_vcpu(0).map_err(Error::kvm("create a vCPU"))?;
         let features = kvm::features(&host)?;
@@ -161,6 +167,7 @@ impl Machine {
             memory,
             platform,
             faults: config.faults,
+            watching: config.watching,
         })
     }
 
@@ -177,6 +184,7 @@ impl Machine {
             slots: self.slots,
             recorder,
         };
+        board.watch(self.watching);
         board.inject(self.faults)?;
         let defers = board.platform.may_defer();
         let thread = spawn(Cpu::new(self.vcpu, board, Arc::clone(&control), self.keeps_state))?;
