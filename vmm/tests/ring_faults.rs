@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/driver.rs"]
+mod driver;
 
-use common::driver::{AVAIL, COMMON, Code, DATA, HEADER, USED, run};
+use driver::{AVAIL, COMMON, Code, DATA, HEADER, USED, run};
 use eclipse_devices::fault::{Action, Fault, RingField, Trigger, Value, by_name};
 use eclipse_trace::{Effect, Entry, Event};
 use eclipse_vmm::Outcome;

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/driver.rs"]
+mod driver;
 
-use common::driver::{AVAIL, COMMON, Code, DATA, DESC, HEADER, USED, run_with};
+use driver::{AVAIL, COMMON, Code, DATA, DESC, HEADER, USED, run_with};
 use eclipse_devices::watch::Watching;
 use eclipse_trace::{Actor, Entry, Event};
 use eclipse_vmm::{Config, Outcome, Run, RunOptions};

@@ -1,9 +1,14 @@
 //! A driver of a few stores, assembled by hand.
+//!
+//! A test program names it beside `common`, which others use too.
+
+// Each test program uses some of it.
+#![allow(dead_code)]
 
 use eclipse_devices::fault::Fault;
 use eclipse_vmm::{Config, Kernel, Machine, Run, RunOptions};
 
-use super::{exit, image};
+use crate::common::{exit, image};
 
 pub const COMMON: u32 = 0xFE00_0000;
 pub const NOTIFY: u32 = 0xFE00_3000;

@@ -3,8 +3,6 @@
 // Each test program uses some of it.
 #![allow(dead_code, clippy::unwrap_used)]
 
-pub mod driver;
-
 /// Where [`image`] puts its code.
 pub const CODE: u32 = 0x10_0000;
 
