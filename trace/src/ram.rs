@@ -165,6 +165,18 @@ impl fmt::Display for Field {
     }
 }
 
+impl Place {
+    /// Whether `width` bytes here are all of the address in a descriptor.
+    pub(crate) fn holds_address(self, width: u8) -> bool {
+        let whole = |offset| width == 8 && offset % 16 == 0;
+        match self {
+            Place::Area { area: Area::Desc | Area::PackedDesc, offset, .. } => whole(offset),
+            Place::Indirect { offset, .. } => whole(offset),
+            _ => false,
+        }
+    }
+}
+
 /// Whose it is, and what: `00:04.0 q0 desc[3].addr`.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
