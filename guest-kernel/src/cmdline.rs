@@ -56,7 +56,9 @@ fn known_keys(scenario: &Scenario) -> String {
 /// The keys that a scenario takes.
 fn keys(scenario: &Scenario) -> impl Iterator<Item = &'static str> + use<> {
     let devices = if scenario.devices { &DEVICE_KEYS[..] } else { &[] };
-    ["scenario"].into_iter().chain(scenario.keys.iter().copied()).chain(devices.iter().copied())
+    let mutants: &[&str] = if cfg!(feature = "mutants") { &["mutant"] } else { &[] };
+    let more = scenario.keys.iter().chain(devices).chain(mutants);
+    ["scenario"].into_iter().chain(more.copied())
 }
 
 /// What the command line asks for.
@@ -86,6 +88,9 @@ pub struct CommandLine<'a> {
     pub kind: Option<&'a str>,
     /// `program=`: what the user task does.
     pub program: Option<&'a str>,
+    /// `mutant=`: which mistake the drivers make.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<crate::mutant::Mutant>,
 }
 
 impl<'a> CommandLine<'a> {
@@ -103,6 +108,8 @@ impl<'a> CommandLine<'a> {
             halt: false,
             kind: None,
             program: None,
+            #[cfg(feature = "mutants")]
+            mutant: None,
         }
     }
 
@@ -155,6 +162,11 @@ impl<'a> CommandLine<'a> {
             "hang" => self.halt = one_of(key, value, "`hlt`", ["hlt"])? == 0,
             "kind" => self.kind = Some(value),
             "program" => self.program = Some(value),
+            #[cfg(feature = "mutants")]
+            "mutant" => {
+                let found = crate::mutant::Mutant::find(value);
+                self.mutant = Some(found.ok_or_else(|| refused(key, value, "a mutant's name"))?);
+            }
             // Looked at by `scenario`.
             _ => {}
         }
