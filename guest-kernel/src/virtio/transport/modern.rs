@@ -57,10 +57,12 @@ impl<H: Hal> Modern<H> {
                 self.common.store(register, (address >> (16 * piece)) as u16);
             }
         } else {
-            let halves = [(low, address as u32), (high, (address >> 32) as u32)];
-            let order = if mutated!(hal, L01) { [1, 0] } else { [0, 1] };
-            for (register, half) in order.map(|half| halves[half]) {
-                self.common.store(register, half);
+            if mutated!(hal, L01) {
+                self.common.store(high, (address >> 32) as u32);
+            }
+            self.common.store(low, address as u32);
+            if !mutated!(hal, L01) {
+                self.common.store(high, (address >> 32) as u32);
             }
         }
     }
