@@ -38,6 +38,11 @@ impl Kernel {
         Self::from_bytes("the embedded kernel", crate::image::IMAGE)
     }
 
+    /// The same with drivers that make the mistake that the command line names.
+    pub fn mutants() -> Self {
+        Self::from_bytes("the embedded kernel of mutants", crate::image::MUTANTS)
+    }
+
     /// A kernel in memory, with a name for messages.
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Self {
         Self { name: name.into(), source: Source::Bytes(bytes.into()) }
