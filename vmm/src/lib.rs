@@ -24,6 +24,7 @@ mod irq;
 mod kvm;
 mod machine;
 pub mod memory;
+pub mod mutants;
 mod outcome;
 mod postmortem;
 mod slots;
