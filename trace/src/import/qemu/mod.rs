@@ -32,6 +32,7 @@ pub use error::{Error, Lacking};
 pub use note::Note;
 
 use crate::Entry;
+use crate::rules::{self, Rule};
 
 /// What a log shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,26 @@ pub struct Recording {
     pub lines: Vec<u64>,
     /// What the log does not show.
     pub notes: Vec<Note>,
+}
+
+impl Recording {
+    /// The rules that such a record can show to be broken.
+    pub fn judged(&self) -> impl Iterator<Item = &'static Rule> {
+        let left_out: Vec<_> = self.notes.iter().flat_map(Note::not_judged).copied().collect();
+        rules::all().filter(move |rule| !left_out.iter().any(|name| rule.id.starts_with(name)))
+    }
+
+    /// The same record from line `line` of the log on: what came before, such as what firmware
+    /// did, is known and not shown.
+    pub fn since(mut self, line: u64) -> Self {
+        let first = self.lines.partition_point(|shown| *shown < line);
+        self.entries.drain(..first);
+        self.lines.drain(..first);
+        for (entry, seq) in self.entries.iter_mut().zip(0..) {
+            entry.seq = seq;
+        }
+        self
+    }
 }
 
 /// Reads a log of QEMU's trace.

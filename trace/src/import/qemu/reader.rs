@@ -95,9 +95,9 @@ impl Reader {
     fn region(&mut self, found: RegionAccess<'_>) -> Result<(), Error> {
         self.seen.access = true;
         let RegionAccess { cpu, region, address, access, name } = found;
-        // A device's own accesses, messages among them.
-        let Ok(cpu) = u32::try_from(cpu) else { return Ok(()) };
-        if cpu != 0 && !self.seen.processors {
+        // QEMU gives no number where no processor runs: when a device sends a message, but also
+        // when a test makes accesses in a processor's place (qtest).
+        if cpu > 0 && !self.seen.processors {
             self.seen.processors = true;
             self.notes.push(Note::Processors { line: self.line });
         }
@@ -110,10 +110,12 @@ impl Reader {
             }
             "pci-conf-data" => self.bus.access_data(address, access),
             "pcie-mmcfg-mmio" => self.bus.access_ecam(address, access),
-            "serial" => match self.serial.access(address, access) {
-                Some(line) => Event::Console { line },
-                None => return Ok(()),
-            },
+            "serial" => {
+                if let Some(line) = self.serial.access(address, access) {
+                    self.record(Actor::Guest, Event::Console { line });
+                }
+                return Ok(());
+            }
             "isa-debug-exit" => Event::Register { register: Register::DebugExit, access },
             // The ports that no device has.
             "io" if address == 0xe0 && access.is_store() && access.width() == 4 => {
