@@ -16,6 +16,7 @@ mod event;
 mod fault;
 mod filter;
 mod function;
+pub mod import;
 pub mod jsonl;
 mod names;
 mod packed_violation;
