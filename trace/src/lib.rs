@@ -25,6 +25,7 @@ mod ram;
 mod recorder;
 pub mod register;
 mod request;
+pub mod rules;
 mod summary;
 pub mod text;
 mod violation;

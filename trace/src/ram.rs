@@ -176,6 +176,26 @@ impl fmt::Display for Field {
     }
 }
 
+impl Place {
+    /// The function whose queue it belongs to.
+    pub fn function(&self) -> Bdf {
+        match *self {
+            Place::Area { function, .. }
+            | Place::Indirect { function, .. }
+            | Place::Buffer { function, .. } => function,
+        }
+    }
+
+    /// The queue that it belongs to.
+    pub fn queue(&self) -> u16 {
+        match *self {
+            Place::Area { queue, .. }
+            | Place::Indirect { queue, .. }
+            | Place::Buffer { queue, .. } => queue,
+        }
+    }
+}
+
 /// Whose it is, and what: `00:04.0 q0 desc[3].addr`.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
