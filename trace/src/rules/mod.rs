@@ -17,6 +17,8 @@ mod json;
 mod judge;
 pub mod model;
 mod report;
+mod reset;
+mod state;
 mod status;
 #[cfg(test)]
 mod testing;
