@@ -16,6 +16,8 @@ mod class;
 mod json;
 mod judge;
 pub mod model;
+mod init;
+mod notify;
 mod report;
 mod reset;
 mod state;
