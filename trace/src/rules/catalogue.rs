@@ -1,7 +1,7 @@
-use super::{Rule, status};
+use super::{Rule, init, notify, reset, status};
 
 /// The rules by topic, in the order in which a report lists them.
-const TOPICS: &[&[Rule]] = &[status::RULES];
+const TOPICS: &[&[Rule]] = &[status::RULES, reset::RULES, init::RULES, init::failure::RULES, notify::RULES];
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {

@@ -16,7 +16,11 @@ mod class;
 mod json;
 mod judge;
 pub mod model;
+mod init;
+mod notify;
 mod report;
+mod reset;
+mod state;
 mod status;
 #[cfg(test)]
 mod testing;
