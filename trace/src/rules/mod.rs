@@ -11,11 +11,14 @@
 //! no example of was not exercised, which the report says too.
 
 mod at;
+mod block;
 mod catalogue;
 mod class;
 mod judge;
+mod memory;
 pub mod model;
 mod report;
+mod split;
 mod status;
 #[cfg(test)]
 mod testing;
