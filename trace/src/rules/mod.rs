@@ -14,6 +14,7 @@ mod at;
 mod block;
 mod catalogue;
 mod class;
+mod json;
 mod judge;
 mod memory;
 pub mod model;
@@ -22,6 +23,7 @@ mod split;
 mod status;
 #[cfg(test)]
 mod testing;
+mod text;
 
 use std::fmt;
 

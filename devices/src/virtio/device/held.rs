@@ -43,6 +43,11 @@ impl Held {
         self.swapped.is_some() || !self.kept.is_empty()
     }
 
+    /// The chains that are held back.
+    pub(super) fn chains(&self) -> impl Iterator<Item = &Chain> {
+        self.late.iter().chain(&self.kept).chain(&self.swapped).map(|late| &late.chain)
+    }
+
     /// Drops what is not to be given back any more.
     pub(super) fn forget(&mut self, what: impl Fn(&Chain) -> bool) {
         self.late.retain(|late| !what(&late.chain));
@@ -82,6 +87,9 @@ impl VirtioDevice {
 
     /// Carries out the request in `chain` and gives it back, unless a fault has it otherwise.
     pub(super) fn finish(&mut self, host: &mut Host<'_>, chain: Chain) -> Result<(), Violation> {
+        if host.is_witness() {
+            self.existing(chain.queue())?.witness_altered(host, &chain);
+        }
         let written = self.blk.carry_out(host, &chain)?;
         let fate = host.fate(chain.head());
         let forgery = host.forgery();
