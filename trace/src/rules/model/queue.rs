@@ -1,4 +1,4 @@
-use super::Chain;
+use super::{Chain, Element, Holders};
 use crate::register::CommonCfg;
 use crate::{Access, Entry, Event, Ring, Table};
 
@@ -84,6 +84,10 @@ pub struct Queue {
     pub walking: Option<Chain>,
     /// The chains that the device read and has not given back.
     pub outstanding: Vec<Chain>,
+    /// The descriptors that it has.
+    pub holders: Holders,
+    /// Whether a fault made the driver see another state of the rings than the transcript tells.
+    pub forged: bool,
 }
 
 impl Queue {
@@ -106,6 +110,8 @@ impl Queue {
             avail_event: None,
             walking: None,
             outstanding: Vec::new(),
+            holders: Holders::default(),
+            forged: false,
         }
     }
 
@@ -141,6 +147,20 @@ impl Queue {
     /// The outstanding chain with this head, or buffer ID.
     pub fn outstanding(&self, head: u16) -> Option<&Chain> {
         self.outstanding.iter().find(|chain| chain.head == head)
+    }
+
+    /// How many chains the device has.
+    pub fn held(&self) -> usize {
+        let walking = self.walking.as_ref().filter(|chain| !chain.used);
+        self.outstanding.len() + usize::from(walking.is_some())
+    }
+
+    /// The chain of a request that the device has: that with this head, or of a packed queue that
+    /// begins at this slot.
+    pub fn request(&self, head: u16) -> Option<&Chain> {
+        let walking = self.walking.as_ref().filter(|chain| !chain.used);
+        let mut chains = self.outstanding.iter().chain(walking);
+        chains.find(|chain| chain.slot.unwrap_or(chain.head) == head)
     }
 
     pub(super) fn access(&mut self, register: CommonCfg, access: Access) {
@@ -191,9 +211,17 @@ impl Queue {
         self.enabled = frame != 0;
     }
 
+    pub(super) fn notify(&mut self) {
+        self.notified += 1;
+        self.holders.look();
+    }
+
     /// What an entry adds to the chain that the device is reading.
     pub(super) fn walk(&mut self, entry: &Entry) {
         match entry.event {
+            Event::Ring { field: Ring::AvailIdx | Ring::DescriptorFlags(_), .. } => {
+                self.holders.look();
+            }
             Event::Ring { field: Ring::AvailRing(_), access, .. } if !access.is_store() => {
                 self.begin(Chain::split(access.value() as u16, entry.seq));
             }
@@ -201,6 +229,7 @@ impl Queue {
                 if let Some(chain) = &mut self.walking {
                     chain.add(table, index, addr, len, flags, Some(next));
                 }
+                self.complete();
             }
             Event::PackedDescriptor { table, index, addr, len, id, flags, .. } => {
                 let begins = table == Table::Queue
@@ -214,14 +243,30 @@ impl Queue {
                         chain.head = id;
                     }
                 }
+                self.complete();
             }
             _ => {}
         }
     }
 
-    fn begin(&mut self, chain: Chain) {
+    fn begin(&mut self, mut chain: Chain) {
+        let first = chain.slot.unwrap_or(chain.head);
+        chain.twice = !self.forged && self.holders.holds(first);
         let before = self.walking.replace(chain);
         self.outstanding.extend(before.filter(|chain| !chain.used));
+    }
+
+    /// The device has read all of a chain.
+    fn complete(&mut self) {
+        let Some(chain) = self.walking.as_mut().filter(|chain| chain.complete) else { return };
+        let of_queue = |element: &&Element| element.table == Table::Queue;
+        if !self.forged {
+            let mut elements = chain.elements.iter().filter(of_queue);
+            chain.shares = elements.find(|e| self.holders.holds(e.index)).map(|e| e.index);
+        }
+        for element in chain.elements.iter().filter(of_queue) {
+            self.holders.take(element.index);
+        }
     }
 
     pub(super) fn take(&mut self, entry: &Entry) {
@@ -233,17 +278,34 @@ impl Queue {
                 (Ring::AvailEvent, true) => self.avail_event = Some(access.value() as u16),
                 _ => {}
             },
-            Event::Used { id, .. } => self.give_back(id as u16),
+            // A number that no descriptor has gives nothing back.
+            Event::Used { id, .. } => {
+                if let Ok(head) = u16::try_from(id) {
+                    self.give_back(head);
+                }
+            }
             Event::PackedUsed { id, .. } => self.give_back(id),
             _ => {}
         }
     }
 
     fn give_back(&mut self, head: u16) {
-        if let Some(place) = self.outstanding.iter().position(|chain| chain.head == head) {
+        let place = self.outstanding.iter().position(|chain| chain.head == head);
+        let chain = match place {
+            Some(place) => &self.outstanding[place],
+            None => match self.walking.as_mut().filter(|c| c.head == head && !c.used) {
+                Some(chain) => {
+                    chain.used = true;
+                    chain
+                }
+                None => return,
+            },
+        };
+        for element in chain.elements.iter().filter(|element| element.table == Table::Queue) {
+            self.holders.give_back(element.index);
+        }
+        if let Some(place) = place {
             self.outstanding.remove(place);
-        } else if let Some(chain) = self.walking.as_mut().filter(|chain| chain.head == head) {
-            chain.used = true;
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::mem;
 
-use super::Queue;
+use super::{Queue, feature};
 use crate::register::{BlockCfg, CommonCfg, LegacyCfg, MsixEntry};
 use crate::{Access, Register};
 
@@ -114,6 +114,16 @@ impl Virtio {
         &mut self.queues[place]
     }
 
+    /// A fault forged what is in the rings.
+    pub(super) fn forge(&mut self) {
+        self.queues.iter_mut().for_each(|queue| queue.forged = true);
+    }
+
+    /// Whether the queues are packed.
+    pub fn packed(&self) -> bool {
+        self.negotiated(feature::RING_PACKED)
+    }
+
     /// Whether feature `bit` was negotiated: accepted, and over.
     pub fn negotiated(&self, bit: u8) -> bool {
         let over = match self.legacy {
@@ -165,7 +175,7 @@ impl Virtio {
                 self.message(vector, register, access);
             }
             Register::Notify { queue, .. } if access.is_store() => {
-                self.queue_mut(queue).notified += 1;
+                self.queue_mut(queue).notify();
             }
             _ => {}
         }
@@ -220,7 +230,7 @@ impl Virtio {
             (LegacyCfg::QueueMsixVector, true) => {
                 self.queue_mut(select).vector = Some(value as u16);
             }
-            (LegacyCfg::QueueNotify, true) => self.queue_mut(value as u16).notified += 1,
+            (LegacyCfg::QueueNotify, true) => self.queue_mut(value as u16).notify(),
             _ => {}
         }
     }
@@ -234,8 +244,9 @@ impl Virtio {
     fn status_stored(&mut self, seq: u64, value: u8) {
         if value == 0 {
             // The MSI-X table is the function's and not the device's.
-            let Self { offered, ever_offered, device_config, num_queues, legacy, resets, msix, .. } =
-                mem::take(self);
+            let Self {
+                offered, ever_offered, device_config, num_queues, legacy, resets, msix, ..
+            } = mem::take(self);
             let (resets, resetting) = (resets + 1, true);
             *self = Self {
                 offered,
