@@ -1,4 +1,5 @@
 mod faults;
+mod ram;
 
 use std::io;
 
@@ -9,10 +10,11 @@ use crate::ata::Ata;
 use crate::config::{ConfigError, PlatformConfig, Preset};
 use crate::debug_exit::DebugExit;
 use crate::disk::Disk;
-use crate::fault::{Fault, Injector, Machine, Target, Watch};
+use crate::fault::{Fault, Injector, Machine, Target};
 use crate::pci::PciBus;
 use crate::schedule::{Completion, Occasion};
 use crate::serial::Serial;
+use crate::watch::{Watch, Watcher};
 
 /// How the guest asked to end the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,8 @@ pub struct Platform {
     /// How a schedule had it put together.
     settings: Vec<(Bdf, Setting, u64)>,
     faults: Option<Box<Injector>>,
-    /// What the faults at work have to see of the guest's memory.
+    watcher: Watcher,
+    /// What the faults at work and the watcher have to see of the guest's memory.
     watches: Vec<Watch>,
 }
 
@@ -54,6 +57,9 @@ pub enum Ram {
 }
 
 impl Platform {
+    /// The port at which a guest tells the record something, 32 bits wide.
+    pub const DEBUG_MARK: u64 = 0xe0;
+
     /// The devices of `preset`, with `disk` behind the block device.
     pub fn new(preset: Preset, disk: Box<dyn Disk>) -> Self {
         Self::with(preset.config(disk)).expect("a preset can be put together")
@@ -96,6 +102,7 @@ impl Platform {
             target: machine.target,
             settings: machine.settings,
             faults: None,
+            watcher: Watcher::default(),
             watches: Vec::new(),
         };
         if let Some(disk) = ata {
@@ -227,6 +234,7 @@ impl Platform {
         if self.may_defer() {
             self.pci.resume(host, Occasion::Exit);
         }
+        self.look(host);
     }
 
     /// Has every device complete its requests by `completion` from now on.
@@ -256,6 +264,7 @@ impl Platform {
         let Some(mut faults) = self.faults.take() else {
             if deferred {
                 self.pci.resume(host, Occasion::Halt);
+                self.look(host);
             }
             return deferred;
         };
@@ -265,7 +274,7 @@ impl Platform {
         self.obey(host, &mut faults);
         self.pci.resume(&mut host.injecting(Some(&mut faults)), Occasion::Halt);
         self.obey(host, &mut faults);
-        self.lay_down(faults);
+        self.lay_down(host, faults);
         deferred
     }
 
@@ -302,7 +311,7 @@ impl Platform {
 
 const SERIAL_FIRST: u64 = Serial::PORT as u64;
 const SERIAL_LAST: u64 = SERIAL_FIRST + 7;
-const DEBUG_MARK: u64 = 0xe0;
+const DEBUG_MARK: u64 = Platform::DEBUG_MARK;
 const DEBUG_EXIT: u64 = DebugExit::PORT as u64;
 /// The reset control register of a PIIX3, which lies among the bytes of CONFIG_ADDRESS.
 const RESET_CONTROL: u64 = 0xcf9;

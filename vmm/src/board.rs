@@ -1,7 +1,9 @@
 //! What the processor's accesses reach: RAM, devices, wires and the record.
 
-use eclipse_devices::{Host, Platform, Space, Stop, fault::Fault};
-use eclipse_trace::Recorder;
+use std::ops::Range;
+
+use eclipse_devices::{Host, Platform, Space, Stop, fault::Fault, watch::Watching};
+use eclipse_trace::{Actor, Event, Mark, MemoryKind, Recorder};
 use vm_memory::GuestMemoryMmap;
 
 use crate::{Death, Error, Outcome, irq::Lines, slots::Slots, vcpu::Halt};
@@ -40,12 +42,41 @@ impl Board {
             true => platform.store_ram(host, address, width, value),
             false => platform.store(host, space, address, width, value),
         });
+        if (space, address, width) == (Space::Port, Platform::DEBUG_MARK, 4)
+            && let Mark::Page(kind, frame) = Mark::of(value as u32)
+        {
+            let start = u64::from(frame) * 4096;
+            self.note(kind, start..start + 4096);
+        }
         self.stop()
     }
 
     /// Gives the guest's serial port what the user typed; returns how many bytes it took.
     pub fn serial_input(&mut self, bytes: &[u8]) -> usize {
         self.with(|platform, host| platform.serial_input(host, bytes))
+    }
+
+    /// Records for a judge what memory there is and what it is for.
+    pub fn tell_memory(&mut self, map: &[(MemoryKind, Range<u64>)]) {
+        for (kind, range) in map {
+            if self.recorder.is_witness() {
+                let (kind, start, len) = (*kind, range.start, range.end - range.start);
+                self.recorder.record(Actor::Guest, Event::Memory { kind, start, len });
+            }
+            self.note(*kind, range.clone());
+        }
+    }
+
+    /// Memory is for this.
+    fn note(&mut self, kind: MemoryKind, range: Range<u64>) {
+        if let Err(error) = self.slots.note(kind, range) {
+            self.lines.fail(error);
+        }
+    }
+
+    /// Records these accesses of the guest to its own memory from now on.
+    pub fn watch(&mut self, watching: Watching) {
+        self.with(|platform, host| platform.watch(host, watching));
     }
 
     /// Puts a schedule of faults to work.

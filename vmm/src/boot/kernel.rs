@@ -103,6 +103,18 @@ impl Kernel {
         self.read(Read).unwrap_or_default()
     }
 
+    /// The kernel's functions and source lines, by the addresses of its instructions.
+    pub fn source(&self) -> crate::Source {
+        struct Read;
+        impl Reading for Read {
+            type Output = crate::Source;
+            fn read<'d>(self, data: impl ReadRef<'d>) -> Self::Output {
+                crate::Source::read(data)
+            }
+        }
+        self.read(Read).unwrap_or_default()
+    }
+
     fn read<T: Reading>(&self, reading: T) -> io::Result<T::Output> {
         match &self.source {
             Source::Bytes(bytes) => Ok(reading.read(bytes.as_ref())),

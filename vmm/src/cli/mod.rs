@@ -19,6 +19,7 @@ mod run;
 mod show;
 mod table;
 mod trace_file;
+mod transcript;
 
 use std::{ffi::OsString, process::ExitCode, time::Instant};
 

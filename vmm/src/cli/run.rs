@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Args;
+use eclipse_devices::watch::Watching;
 use eclipse_trace::{Recorder, jsonl::About, rules::Report};
 use serde_json::json;
 
@@ -35,6 +36,10 @@ pub(super) struct RunArgs {
     devices: DevicesArgs,
     #[command(flatten)]
     inject: InjectArgs,
+    /// Record the guest's accesses to its own memory, where devices have it: rings (stores to the
+    /// virtqueues), rings=load (loads too), dma (buffers while a device has them), barriers
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    watch: Vec<Watching>,
     /// Write the transcript to this file, for `show`
     #[arg(long, value_name = "FILE.jsonl")]
     trace: Option<PathBuf>,
@@ -67,6 +72,7 @@ pub(super) fn run(args: RunArgs, began: Instant) -> Result<u8, Failure> {
         cmdline: about.cmdline.clone(),
         devices: args.devices.config(args.guest.open_disk()?)?,
         faults: schedule.faults.clone(),
+        watching: args.watch.iter().fold(Watching::default(), |all, &more| all | more),
         kvm: args.kvm,
     })
     .map_err(|error| schedule.failure(error))?;
@@ -160,7 +166,7 @@ fn report(
         print::to_stderr(&post_mortem.map(|text| format!("\n{text}")).unwrap_or_default());
         print(&table(run.recorder.summary(), &run.timing))?;
         if let Some(judged) = judged {
-            print(&format!("\n{}", rules.text(judged, &|_| None)))?;
+            print(&format!("\n{}", rules.text(judged, &judge::instruction)))?;
         }
     }
     print(&verdict(&run.outcome))?;
