@@ -1,4 +1,4 @@
-//! Builds the guest image, so that the program can carry it.
+//! Builds the guest image, and that of the mutants, so that the program can carry them.
 //!
 //! A nested cargo builds `eclipse-kernel` for the bare machine, in a target
 //! directory of its own. The outer build's settings are kept away from it: they
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Builds the image and puts it where `src/image.rs` includes it from.
+/// Builds the images and puts them where `src/image.rs` includes it from.
 fn build() -> Result<(), String> {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
@@ -65,6 +65,17 @@ fn build() -> Result<(), String> {
 
     let target = target()?;
     let nested = out.join("guest");
+    for (features, name) in [("image", "eclipse-kernel"), ("image,mutants", "eclipse-mutants")] {
+        build_with(features, root, &target, &nested)?;
+        let image = nested.join(&target).join("guest/eclipse-kernel");
+        fs::copy(&image, out.join(name))
+            .map_err(|error| format!("{}: {error}", image.display()))?;
+    }
+    Ok(())
+}
+
+/// Builds the image with `features` in the target directory `nested`.
+fn build_with(features: &str, root: &Path, target: &str, nested: &Path) -> Result<(), String> {
     let mut cargo = Command::new(variable("CARGO")?);
     for (name, _) in env::vars_os() {
         if !reaches_the_guest(&name) {
@@ -74,11 +85,11 @@ fn build() -> Result<(), String> {
     let status = cargo
         .current_dir(root)
         .args(["build", "--package", "eclipse-kernel", "--bin", "eclipse-kernel"])
-        .args(["--features", "image", "--profile", "guest", "--target", &target])
+        .args(["--features", features, "--profile", "guest", "--target", target])
         .arg("--target-dir")
-        .arg(&nested)
+        .arg(nested)
         .env("RUSTC", variable("RUSTC")?)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(&target, root))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(target, root))
         .status()
         .map_err(|error| format!("cargo cannot be started for the guest image: {error}"))?;
     if !status.success() {
@@ -87,10 +98,7 @@ fn build() -> Result<(), String> {
              above"
         ));
     }
-    let image = nested.join(&target).join("guest/eclipse-kernel");
-    fs::copy(&image, out.join("eclipse-kernel"))
-        .map(drop)
-        .map_err(|error| format!("{}: {error}", image.display()))
+    Ok(())
 }
 
 /// Whether the nested build may see a variable of the outer one.

@@ -21,6 +21,7 @@ mod platform;
 mod schedule;
 mod serial;
 pub mod virtio;
+pub mod watch;
 
 pub use config::{BlockDevice, ConfigError, PlatformConfig, Preset};
 pub use eclipse_trace::Space;

@@ -1,4 +1,5 @@
 mod faults;
+mod ram;
 
 use std::io;
 
@@ -9,10 +10,11 @@ use crate::ata::Ata;
 use crate::config::{ConfigError, PlatformConfig, Preset};
 use crate::debug_exit::DebugExit;
 use crate::disk::Disk;
-use crate::fault::{Fault, Injector, Machine, Target, Watch};
+use crate::fault::{Fault, Injector, Machine, Target};
 use crate::pci::PciBus;
 use crate::schedule::{Completion, Occasion};
 use crate::serial::Serial;
+use crate::watch::{Watch, Watcher};
 
 /// How the guest asked to end the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,8 @@ pub struct Platform {
     /// How a schedule had it put together.
     settings: Vec<(Bdf, Setting, u64)>,
     faults: Option<Box<Injector>>,
-    /// What the faults at work have to see of the guest's memory.
+    watcher: Watcher,
+    /// What the faults at work and the watcher have to see of the guest's memory.
     watches: Vec<Watch>,
 }
 
@@ -96,6 +99,7 @@ impl Platform {
             target: machine.target,
             settings: machine.settings,
             faults: None,
+            watcher: Watcher::default(),
             watches: Vec::new(),
         };
         if let Some(disk) = ata {
@@ -227,6 +231,7 @@ impl Platform {
         if self.may_defer() {
             self.pci.resume(host, Occasion::Exit);
         }
+        self.look();
     }
 
     /// Has every device complete its requests by `completion` from now on.
@@ -256,6 +261,7 @@ impl Platform {
         let Some(mut faults) = self.faults.take() else {
             if deferred {
                 self.pci.resume(host, Occasion::Halt);
+                self.look();
             }
             return deferred;
         };

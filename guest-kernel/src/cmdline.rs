@@ -86,6 +86,9 @@ pub struct CommandLine<'a> {
     pub kind: Option<&'a str>,
     /// `program=`: what the user task does.
     pub program: Option<&'a str>,
+    /// `mutant=`: which mistake the drivers make.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<crate::mutant::Mutant>,
 }
 
 impl<'a> CommandLine<'a> {
@@ -103,6 +106,8 @@ impl<'a> CommandLine<'a> {
             halt: false,
             kind: None,
             program: None,
+            #[cfg(feature = "mutants")]
+            mutant: None,
         }
     }
 
@@ -116,7 +121,8 @@ impl<'a> CommandLine<'a> {
         let mut seen = Vec::new();
         for word in line.split_ascii_whitespace() {
             let (key, value) = split(word)?;
-            if !keys(scenario).any(|known| known == key) {
+            let of_mutants = cfg!(feature = "mutants") && key == "mutant";
+            if !of_mutants && !keys(scenario).any(|known| known == key) {
                 return Err(Error::UnknownKey { key: key.to_string(), scenario });
             }
             if seen.contains(&key) {
@@ -155,6 +161,11 @@ impl<'a> CommandLine<'a> {
             "hang" => self.halt = one_of(key, value, "`hlt`", ["hlt"])? == 0,
             "kind" => self.kind = Some(value),
             "program" => self.program = Some(value),
+            #[cfg(feature = "mutants")]
+            "mutant" => {
+                let found = crate::mutant::Mutant::find(value);
+                self.mutant = Some(found.ok_or_else(|| refused(key, value, "a mutant's name"))?);
+            }
             // Looked at by `scenario`.
             _ => {}
         }

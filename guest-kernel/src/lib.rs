@@ -31,6 +31,7 @@ pub mod ipc;
 #[allow(unsafe_code)]
 pub mod memory;
 pub mod memory_map;
+pub mod mutant;
 pub mod partition;
 pub mod pci;
 pub mod ramdisk;

@@ -9,9 +9,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use eclipse_devices::disk::Disk;
-use eclipse_devices::fault::{Fault, Watch};
+use eclipse_devices::fault::Fault;
 use eclipse_devices::pci::ECAM;
 use eclipse_devices::virtio::BlkConfig;
+use eclipse_devices::watch::Watch;
 use eclipse_devices::{
     Completion, Host, Platform, PlatformConfig, Preset, Ram, Space, Stop, Wires,
 };

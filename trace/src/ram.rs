@@ -45,6 +45,17 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// Whose queue it belongs to.
+    pub fn function(&self) -> Bdf {
+        match *self {
+            Place::Area { function, .. }
+            | Place::Indirect { function, .. }
+            | Place::Buffer { function, .. } => function,
+        }
+    }
+}
+
 /// A part of a virtqueue (VIRTIO 1.4, 2.6).
 ///
 /// An access belongs to the part that it begins in.
@@ -313,6 +324,23 @@ impl Mark {
             6 => Mark::Page(MemoryKind::Stack, number),
             _ => Mark::Other(value),
         }
+    }
+
+    /// What is stored at the debug mark to say so.
+    ///
+    /// A page is of text, of page tables or of a stack; memory of any other kind is not marked.
+    pub fn value(self) -> u32 {
+        let (kind, number) = match self {
+            Mark::Phase(number) => (0, number),
+            Mark::Released(frame) => (1, frame),
+            Mark::Durable(number) => (2, number),
+            Mark::Failed(number) => (3, number),
+            Mark::Page(MemoryKind::Text | MemoryKind::Ram, frame) => (4, frame),
+            Mark::Page(MemoryKind::PageTable, frame) => (5, frame),
+            Mark::Page(MemoryKind::Stack, frame) => (6, frame),
+            Mark::Other(value) => return value,
+        };
+        kind << 28 | number & Self::NUMBER
     }
 }
 

@@ -1,7 +1,9 @@
 //! What the processor's accesses reach: RAM, devices, wires and the record.
 
-use eclipse_devices::{Host, Platform, Space, Stop, fault::Fault};
-use eclipse_trace::Recorder;
+use std::ops::Range;
+
+use eclipse_devices::{Host, Platform, Space, Stop, fault::Fault, watch::Watching};
+use eclipse_trace::{Actor, Event, MemoryKind, Recorder};
 use vm_memory::GuestMemoryMmap;
 
 use crate::{Death, Error, Outcome, irq::Lines, slots::Slots, vcpu::Halt};
@@ -46,6 +48,22 @@ impl Board {
     /// Gives the guest's serial port what the user typed; returns how many bytes it took.
     pub fn serial_input(&mut self, bytes: &[u8]) -> usize {
         self.with(|platform, host| platform.serial_input(host, bytes))
+    }
+
+    /// Records for a judge what memory there is and what it is for.
+    pub fn tell_memory(&mut self, map: &[(MemoryKind, Range<u64>)]) {
+        if !self.recorder.is_witness() {
+            return;
+        }
+        for (kind, range) in map {
+            let (kind, start, len) = (*kind, range.start, range.end - range.start);
+            self.recorder.record(Actor::Guest, Event::Memory { kind, start, len });
+        }
+    }
+
+    /// Records these accesses of the guest to its own memory from now on.
+    pub fn watch(&mut self, watching: Watching) {
+        self.with(|platform, _| platform.watch(watching));
     }
 
     /// Puts a schedule of faults to work.

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io,
+    ops::Range,
     path::PathBuf,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -13,8 +14,9 @@ use eclipse_devices::{
     Platform, PlatformConfig, Preset, Ram,
     disk::{MemoryDisk, default_image},
     fault::Fault,
+    watch::Watching,
 };
-use eclipse_trace::Recorder;
+use eclipse_trace::{MemoryKind, Recorder};
 use kvm_ioctls::{Cap, SyncReg, VcpuFd, VmFd};
 
 use crate::{
@@ -40,6 +42,8 @@ pub struct Config {
     pub devices: PlatformConfig,
     /// What the devices do wrong.
     pub faults: Vec<Fault>,
+    /// Which of the guest's accesses to its own memory are recorded.
+    pub watching: Watching,
     /// KVM's device.
     pub kvm: PathBuf,
 }
@@ -53,6 +57,7 @@ impl Default for Config {
             cmdline: String::new(),
             devices: Preset::default().config(Box::new(MemoryDisk::new(default_image()))),
             faults: Vec::new(),
+            watching: Watching::default(),
             kvm: "/dev/kvm".into(),
         }
     }
@@ -99,14 +104,19 @@ impl Default for RunOptions<'_> {
 /// A machine that is ready to run.
 pub struct Machine {
     kernel: Kernel,
+    /// What memory is for, as far as that is known before the guest runs.
+    map: Vec<(MemoryKind, Range<u64>)>,
     vm: Arc<VmFd>,
     slots: Slots,
     vcpu: VcpuFd,
+    /// Whether KVM tells the vCPU's registers at each exit.
+    tells_registers: bool,
     /// Whether the vCPU's state at each exit is to be kept.
     keeps_state: bool,
     memory: vm_memory::GuestMemoryMmap<()>,
     platform: Platform,
     faults: Vec<Fault>,
+    watching: Watching,
 }
 
 /// What came of a run.
@@ -121,6 +131,8 @@ pub struct Run {
     pub timing: Timing,
     /// What is left of a guest that died.
     pub post_mortem: Option<PostMortem>,
+    /// What ran: it has the names for the addresses of instructions.
+    pub kernel: Kernel,
 }
 
 impl Machine {
@@ -141,26 +153,32 @@ impl Machine {
         let vm = Arc::new(vm);
         // RAM comes first: once there are chips, KVM takes 5 ms to add a slot.
         let slots = Slots::new(Arc::clone(&vm), memory.clone())?;
+        slots.check(config.watching)?;
         kvm::create_chips(&vm)?;
         let mut vcpu = vm.create_vcpu(0).map_err(Error::kvm("create a vCPU"))?;
         let features = kvm::features(&host)?;
         vcpu.set_cpuid2(&features).map_err(Error::kvm("set the vCPU's features"))?;
         pvh::enter(&vcpu, image.entry)?;
-        let keeps_state =
-            kvm::resets_at_triple_fault(&features) && vm.check_extension(Cap::SyncRegs);
+        let tells_registers = vm.check_extension(Cap::SyncRegs);
+        let keeps_state = kvm::resets_at_triple_fault(&features) && tells_registers;
         if keeps_state {
             vcpu.set_sync_valid_reg(SyncReg::Register);
             vcpu.set_sync_valid_reg(SyncReg::SystemRegister);
         }
+        let ram = memory::ram(config.memory).into_iter().map(|range| (MemoryKind::Ram, range));
+        let text = image.text.into_iter().map(|range| (MemoryKind::Text, range));
         Ok(Self {
             kernel: config.kernel,
+            map: ram.chain(text).collect(),
             vm,
             slots,
             vcpu,
+            tells_registers,
             keeps_state,
             memory,
             platform,
             faults: config.faults,
+            watching: config.watching,
         })
     }
 
@@ -177,9 +195,16 @@ impl Machine {
             slots: self.slots,
             recorder,
         };
+        board.tell_memory(&self.map);
+        board.watch(self.watching);
         board.inject(self.faults)?;
         let defers = board.platform.may_defer();
-        let thread = spawn(Cpu::new(self.vcpu, board, Arc::clone(&control), self.keeps_state))?;
+        let witness = board.recorder.is_witness() && self.tells_registers;
+        let mut cpu = Cpu::new(self.vcpu, board, Arc::clone(&control), self.keeps_state);
+        if witness {
+            cpu.tell_instructions();
+        }
+        let thread = spawn(cpu)?;
         let kick = Kick::new(flag, &thread);
         let sources = Sources { timeout, defers, input, signals };
         let ended = host_loop::watch(&control, &kick, sources).inspect_err(|_| {
@@ -194,7 +219,7 @@ impl Machine {
             (Halt::Asked, Ended::Signal(signal)) => Outcome::Interrupted { signal },
             (Halt::Asked, _) => Outcome::Died(Death::Hang(timeout)),
         };
-        close(cpu, outcome, &self.kernel)
+        close(cpu, outcome, self.kernel)
     }
 }
 
@@ -220,7 +245,7 @@ fn spawn(mut cpu: Cpu) -> Result<JoinHandle<Stopped>, Error> {
         .map_err(Error::host("start a thread"))
 }
 
-fn close(mut cpu: Cpu, outcome: Outcome, kernel: &Kernel) -> Result<Run, Error> {
+fn close(mut cpu: Cpu, outcome: Outcome, kernel: Kernel) -> Result<Run, Error> {
     cpu.board.finish();
     let post_mortem = match &outcome {
         Outcome::Died(death) => {
@@ -238,5 +263,6 @@ fn close(mut cpu: Cpu, outcome: Outcome, kernel: &Kernel) -> Result<Run, Error> 
         console: cpu.board.lines.printed,
         timing: cpu.timing,
         post_mortem,
+        kernel,
     })
 }

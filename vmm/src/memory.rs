@@ -59,7 +59,7 @@ pub fn check_size(size: u64) -> Result<(), SizeError> {
 }
 
 /// The ranges that hold RAM, ascending.
-fn ram(size: u64) -> Vec<Range<u64>> {
+pub(crate) fn ram(size: u64) -> Vec<Range<u64>> {
     let low = 0..size.min(LOW_END);
     let high = HIGH_START..HIGH_START + size.saturating_sub(LOW_END);
     [low, high].into_iter().filter(|range| !range.is_empty()).collect()

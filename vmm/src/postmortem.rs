@@ -3,7 +3,7 @@
 use std::fmt;
 
 use eclipse_trace::{Entry, text};
-use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
+use iced_x86::{Formatter, IntelFormatter};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 use vm_memory::GuestMemoryMmap;
 
@@ -14,9 +14,6 @@ const LAST_EVENTS: usize = 20;
 
 /// A backtrace of more frames than this is cut off.
 const MAX_FRAMES: usize = 32;
-
-/// The longest instruction of the processor.
-const MAX_INSTRUCTION: usize = 15;
 
 /// `RFLAGS.IF`: interrupts are on.
 const RFLAGS_IF: u64 = 1 << 9;
@@ -88,21 +85,10 @@ impl PostMortem {
     }
 }
 
-/// The linear address of an offset in the code segment.
-fn linear(view: View<'_>, rip: u64) -> u64 {
-    if view.long_mode() { rip } else { view.sregs.cs.base.wrapping_add(rip) }
-}
-
 fn instruction(view: View<'_>, rip: u64) -> Instruction {
-    let mut bytes = [0; MAX_INSTRUCTION];
-    let len = view.read(linear(view, rip), &mut bytes);
+    let (bytes, len) = view.fetch(rip);
     let bytes = &bytes[..len];
-    let bits = match (view.long_mode(), view.sregs.cs.db) {
-        (true, _) => 64,
-        (false, 0) => 16,
-        (false, _) => 32,
-    };
-    let decoded = Decoder::with_ip(bits, bytes, rip, DecoderOptions::NONE).decode();
+    let decoded = view.decode(rip);
     let (len, text) = if bytes.is_empty() {
         (0, "(nothing is mapped here)".into())
     } else if decoded.is_invalid() {

@@ -8,7 +8,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use eclipse_devices::fault::Watch;
+use eclipse_devices::watch::{Watch, Watching};
 use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::{Cap, VmFd};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
@@ -67,6 +67,12 @@ impl Slots {
         Ok(slots)
     }
 
+    /// Whether a guest can be watched so: with holes alone a page with code or page tables
+    /// could not be, and who asks to see stores does not ask for that.
+    pub fn check(&self, watching: Watching) -> Result<(), Error> {
+        check(watching, self.read_only)
+    }
+
     /// Has the guest leave for its accesses to `watches` from now on, and for no others.
     ///
     /// The processor must not be running.
@@ -123,6 +129,13 @@ impl Slots {
         // never reaches memory that was given back.
         unsafe { self.vm.set_user_memory_region(region) }
             .map_err(Error::kvm("give RAM to the guest"))
+    }
+}
+
+fn check(watching: Watching, read_only: bool) -> Result<(), Error> {
+    match watching.is_on() && !read_only {
+        true => Err(Error::Lacks { capability: "KVM_CAP_READONLY_MEM" }),
+        false => Ok(()),
     }
 }
 
@@ -262,6 +275,14 @@ mod tests {
         let stores = [watch(0x1000..0x2000, false)];
         let reach = |read_only| cut(&[RAM], &stores, read_only)[1].reach;
         assert_eq!((reach(true), reach(false)), (Reach::ReadOnly, Reach::Hole));
+    }
+
+    #[test]
+    fn to_watch_takes_read_only_slots_and_nothing_else_does() {
+        let refused = check(Watching::RINGS, false).unwrap_err();
+        assert_eq!(refused.sentence(), "KVM here lacks KVM_CAP_READONLY_MEM; a newer Linux has it");
+        assert!(check(Watching::RINGS, true).is_ok());
+        assert!(check(Watching::default(), false).is_ok());
     }
 
     #[test]

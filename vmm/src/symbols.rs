@@ -50,10 +50,13 @@ impl Symbols {
     ///
     /// A kernel that has not turned on paging yet runs at the physical addresses of its functions.
     pub fn find(&self, address: u64) -> Option<String> {
-        self.find_linked(address).or_else(|| {
-            let (_, moved) = self.loaded.iter().find(|(range, _)| range.contains(&address))?;
-            self.find_linked(address.wrapping_add(*moved))
-        })
+        self.find_linked(address).or_else(|| self.find_linked(self.linked(address)))
+    }
+
+    /// The address that a symbol has for `address`, if that is a physical one.
+    pub fn linked(&self, address: u64) -> u64 {
+        let loaded = self.loaded.iter().find(|(range, _)| range.contains(&address));
+        loaded.map_or(address, |(_, moved)| address.wrapping_add(*moved))
     }
 
     fn find_linked(&self, address: u64) -> Option<String> {

@@ -16,9 +16,14 @@ use kvm_bindings::{
     kvm_run__bindgen_ty_1__bindgen_ty_4, kvm_run__bindgen_ty_1__bindgen_ty_13, kvm_sregs,
     kvm_sync_regs,
 };
-use kvm_ioctls::{VcpuExit, VcpuFd};
+use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
 
-use crate::{Death, Error, Outcome, Timing, board::Board, host_loop::Control};
+use crate::{
+    Death, Error, Outcome, Timing,
+    board::Board,
+    host_loop::Control,
+    origin::{Left, Origins},
+};
 
 /// The processor with everything that its exits reach, alone on its thread.
 pub(crate) struct Cpu {
@@ -30,6 +35,8 @@ pub(crate) struct Cpu {
     typed: VecDeque<u8>,
     /// Whether `last_state` is kept up.
     keeps_state: bool,
+    /// Where accesses come from, if the record wants to know.
+    origins: Option<Origins>,
     /// The registers at the last exit after which the guest was entered again.
     last_state: Option<kvm_sync_regs>,
 }
@@ -63,8 +70,15 @@ impl Cpu {
             timing: Timing::default(),
             typed: VecDeque::new(),
             keeps_state,
+            origins: None,
             last_state: None,
         }
+    }
+
+    /// Has the record say which instruction each access comes from.
+    pub fn tell_instructions(&mut self) {
+        self.vcpu.set_sync_valid_reg(SyncReg::Register);
+        self.origins = Some(Origins::default());
     }
 
     /// Runs the guest until something ends it.
@@ -101,9 +115,13 @@ impl Cpu {
         *left = Instant::now();
         self.timing.guest(*left - entered);
         Ok(match exit {
-            Ok(VcpuExit::MmioRead(address, data)) => self.board.load(Space::Memory, address, data),
+            Ok(VcpuExit::MmioRead(address, data)) => {
+                let len = data.len();
+                self.memory_in(address, len)
+            }
             Ok(VcpuExit::MmioWrite(address, data)) => {
-                self.board.store(Space::Memory, address, data)
+                let (data, len) = copied(data);
+                self.memory_out(address, &data[..len])
             }
             Ok(VcpuExit::IoIn(port, data)) => {
                 let data = NonNull::from(data);
@@ -147,8 +165,32 @@ impl Cpu {
         Ok(State { regs, sregs, halted: self.halted(), earlier: false })
     }
 
+    /// The guest loads `len` bytes (1 to 8) from where there is no memory.
+    fn memory_in(&mut self, address: u64, len: usize) -> Option<Halt> {
+        self.witness(Left::Load);
+        let mut data = [0; 8];
+        let halt = self.board.load(Space::Memory, address, &mut data[..len.min(8)]);
+        self.vcpu.get_kvm_run().__bindgen_anon_1.mmio.data = data;
+        halt
+    }
+
+    fn memory_out(&mut self, address: u64, data: &[u8]) -> Option<Halt> {
+        self.witness(Left::Store);
+        self.board.store(Space::Memory, address, data)
+    }
+
+    /// Tells the record which instruction left.
+    fn witness(&mut self, left: Left) {
+        let Some(origins) = &mut self.origins else { return };
+        let regs = self.vcpu.sync_regs_mut().regs;
+        let sregs = || self.vcpu.get_sregs().ok();
+        let rip = origins.find(left, &regs, &self.board.memory, sregs);
+        self.board.recorder.at(rip);
+    }
+
     /// A string instruction makes several accesses in one exit, each as wide as its element.
     fn port_in(&mut self, port: u16, mut data: NonNull<[u8]>) -> Option<Halt> {
+        self.witness(Left::Load);
         let width = usize::from(port_io(self.vcpu.get_kvm_run()).size.max(1));
         // SAFETY: `data` lies behind `kvm_run` in the mapping that `self.vcpu` owns, and nothing
         // else refers to it until the next KVM_RUN.
@@ -158,6 +200,7 @@ impl Cpu {
     }
 
     fn port_out(&mut self, port: u16, data: NonNull<[u8]>) -> Option<Halt> {
+        self.witness(Left::Out(port));
         let width = usize::from(port_io(self.vcpu.get_kvm_run()).size.max(1));
         // SAFETY: as in `port_in`.
         let data = unsafe { data.as_ref() };
@@ -180,6 +223,8 @@ impl Cpu {
             return Some(Halt::Asked);
         }
         self.typed.extend(self.control.take_input());
+        // What happens now is done on behalf of no instruction.
+        self.board.recorder.at(0);
         if self.board.has_deferred() && self.halted() {
             self.board.idle();
         }
@@ -193,12 +238,20 @@ impl Cpu {
 
     /// Gives the serial port as much of what was typed as it has room for.
     fn type_on(&mut self) {
+        self.board.recorder.at(0);
         let taken = self.board.serial_input(self.typed.make_contiguous());
         self.typed.drain(..taken);
         if self.typed.is_empty() {
             self.control.input_taken();
         }
     }
+}
+
+/// The bytes of a store, and how many there are.
+fn copied(data: &[u8]) -> ([u8; 8], usize) {
+    let mut bytes = [0; 8];
+    bytes.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
+    (bytes, data.len().min(8))
 }
 
 /// What a stop of the vCPU means that asks for no device.

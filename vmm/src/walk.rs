@@ -1,5 +1,6 @@
 //! Reads guest memory by the guest's own addresses, as its page tables have them.
 
+use iced_x86::{Decoder, DecoderOptions, Instruction};
 use kvm_bindings::kvm_sregs;
 use vm_memory::{ByteValued, Bytes, GuestAddress, GuestMemoryMmap};
 
@@ -22,6 +23,9 @@ const LARGE: u64 = 1 << 7;
 const FRAME: u64 = 0x000F_FFFF_FFFF_F000;
 
 const PAGE: u64 = 4096;
+
+/// The longest instruction of the processor.
+const MAX_INSTRUCTION: usize = 15;
 
 /// Guest memory as the processor sees it.
 #[derive(Clone, Copy)]
@@ -46,6 +50,25 @@ impl View<'_> {
     /// Whether the processor runs 64-bit code, as far as CS says.
     pub fn long_mode(&self) -> bool {
         self.sregs.efer & EFER_LMA != 0 && self.sregs.cs.l != 0
+    }
+
+    /// As many bytes as an instruction at `rip` can have, and how many of them are there.
+    pub fn fetch(&self, rip: u64) -> ([u8; MAX_INSTRUCTION], usize) {
+        let linear = if self.long_mode() { rip } else { self.sregs.cs.base.wrapping_add(rip) };
+        let mut bytes = [0; MAX_INSTRUCTION];
+        let len = self.read(linear, &mut bytes);
+        (bytes, len)
+    }
+
+    /// The instruction at `rip`, which may be none.
+    pub fn decode(&self, rip: u64) -> Instruction {
+        let bits = match (self.long_mode(), self.sregs.cs.db) {
+            (true, _) => 64,
+            (false, 0) => 16,
+            (false, _) => 32,
+        };
+        let (bytes, len) = self.fetch(rip);
+        Decoder::with_ip(bits, &bytes[..len], rip, DecoderOptions::NONE).decode()
     }
 
     /// The guest-physical address of a linear one, if it is mapped.

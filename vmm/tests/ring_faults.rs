@@ -3,114 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/driver.rs"]
+mod driver;
 
-use common::{exit, image};
+use driver::{AVAIL, COMMON, Code, DATA, HEADER, USED, run};
 use eclipse_devices::fault::{Action, Fault, RingField, Trigger, Value, by_name};
 use eclipse_trace::{Effect, Entry, Event};
-use eclipse_vmm::{Config, Kernel, Machine, Outcome, Run, RunOptions};
-
-const COMMON: u32 = 0xFE00_0000;
-const NOTIFY: u32 = 0xFE00_3000;
-const DESC: u32 = 0x20_0000;
-const AVAIL: u32 = 0x20_1000;
-const USED: u32 = 0x20_2000;
-const HEADER: u32 = 0x20_4000;
-const DATA: u32 = 0x20_5000;
-
-/// A guest in the making: 32-bit code, paging off.
-struct Code(Vec<u8>);
-
-impl Code {
-    fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.extend(bytes);
-        self
-    }
-
-    /// `mov [address], value`
-    fn store8(self, address: u32, value: u8) -> Self {
-        self.bytes(&[0xC6, 0x05]).bytes(&address.to_le_bytes()).bytes(&[value])
-    }
-
-    fn store16(self, address: u32, value: u16) -> Self {
-        let code = self.bytes(&[0x66, 0xC7, 0x05]).bytes(&address.to_le_bytes());
-        code.bytes(&value.to_le_bytes())
-    }
-
-    fn store32(self, address: u32, value: u32) -> Self {
-        let code = self.bytes(&[0xC7, 0x05]).bytes(&address.to_le_bytes());
-        code.bytes(&value.to_le_bytes())
-    }
-
-    /// `mov al, [address]; cmp al, value; je over; exit with failure`
-    fn expect8(self, address: u32, value: u8, failure: u8) -> Self {
-        let code = self.bytes(&[0xA0]).bytes(&address.to_le_bytes());
-        code.bytes(&[0x3C, value, 0x74, 0x04]).bytes(&exit(failure))
-    }
-
-    fn expect16(self, address: u32, value: u16, failure: u8) -> Self {
-        let code = self.bytes(&[0x66, 0xA1]).bytes(&address.to_le_bytes());
-        let code = code.bytes(&[0x66, 0x3D]).bytes(&value.to_le_bytes());
-        code.bytes(&[0x74, 0x04]).bytes(&exit(failure))
-    }
-
-    fn expect32(self, address: u32, value: u32, failure: u8) -> Self {
-        let code = self.bytes(&[0xA1]).bytes(&address.to_le_bytes());
-        let code = code.bytes(&[0x3D]).bytes(&value.to_le_bytes());
-        code.bytes(&[0x74, 0x04]).bytes(&exit(failure))
-    }
-
-    /// Loads 16 bits a hundred times: `mov ecx, 100; mov ax, [address]; loop back`
-    fn load16_100_times(self, address: u32) -> Self {
-        let code = self.bytes(&[0xB9, 100, 0, 0, 0]);
-        code.bytes(&[0x66, 0xA1]).bytes(&address.to_le_bytes()).bytes(&[0xE2, 0xF8])
-    }
-
-    /// The block device ready with queue 0 of 8, and a read of sector 0 laid out.
-    fn ready() -> Self {
-        // mov eax, address; mov dx, 0xcf8; out dx, eax; mov dx, 0xcfc; mov ax, 0x406; out dx, ax
-        let mut code = vec![0xB8];
-        code.extend(0x8000_2004u32.to_le_bytes());
-        code.extend([0x66, 0xBA, 0xF8, 0x0C, 0xEF, 0x66, 0xBA, 0xFC, 0x0C]);
-        code.extend([0x66, 0xB8, 0x06, 0x04, 0x66, 0xEF]);
-        let code = Code(code).store8(COMMON + 0x14, 0x01).store8(COMMON + 0x14, 0x03);
-        // VERSION_1, and nothing else.
-        let code = code.store32(COMMON + 0x08, 1).store32(COMMON + 0x0C, 1);
-        let code = code.store8(COMMON + 0x14, 0x0B).store16(COMMON + 0x18, 8);
-        let code = code.store32(COMMON + 0x20, DESC).store32(COMMON + 0x28, AVAIL);
-        let code = code.store32(COMMON + 0x30, USED).store16(COMMON + 0x1C, 1);
-        let code = code.store8(COMMON + 0x14, 0x0F);
-        code.descriptor(0, HEADER, 16, 1, 1).descriptor(1, DATA, 512, 3, 2).descriptor(
-            2,
-            HEADER + 16,
-            1,
-            2,
-            0,
-        )
-    }
-
-    fn descriptor(self, index: u32, addr: u32, len: u32, flags: u16, next: u16) -> Self {
-        let at = DESC + 16 * index;
-        let code = self.store32(at, addr).store32(at + 8, len);
-        code.store16(at + 12, flags).store16(at + 14, next)
-    }
-
-    /// Makes the read available for the `idx`th time, without a notification.
-    fn make_available(self, idx: u16) -> Self {
-        let slot = AVAIL + 4 + 2 * u32::from((idx - 1) % 8);
-        self.store16(slot, 0).store16(AVAIL + 2, idx)
-    }
-
-    fn notify(self) -> Self {
-        self.store16(NOTIFY, 0)
-    }
-}
-
-fn run(code: Code, faults: Vec<Fault>) -> Run {
-    let image = image(&code.bytes(&exit(0x10)).0);
-    let kernel = Kernel::from_bytes("a driver of a few stores", image);
-    let machine = Machine::new(Config { kernel, faults, ..Config::default() }).unwrap();
-    machine.run(RunOptions::default()).unwrap()
-}
+use eclipse_vmm::Outcome;
 
 /// What faults did, in a run that has to succeed.
 fn effects(code: Code, faults: Vec<Fault>) -> Vec<String> {

@@ -183,6 +183,7 @@ mod tests {
         queue: 0,
         size: 8,
         packed: false,
+        event_idx: true,
         desc: 0x1000,
         driver: 0x2000,
         device: 0x3000,

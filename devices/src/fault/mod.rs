@@ -34,7 +34,6 @@ pub use field::{RingField, UnknownField};
 pub(crate) use injector::{Command, Injector, Stage};
 pub(crate) use outcome::{Fate, Forgery};
 pub use register::{RegisterName, UnknownRegister};
-pub use rings::Watch;
 pub(crate) use setting::Machine;
 pub(crate) use target::Target;
 pub use toml::{File, ParseError, parse, parse_file};

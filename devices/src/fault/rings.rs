@@ -8,15 +8,7 @@ use super::register::Part;
 use super::{Action, Area, Fault, RingField, Trigger};
 use crate::host::read_ram;
 use crate::virtio::QueueAreas;
-
-/// A part of guest memory whose accesses the devices want to see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watch {
-    /// Guest-physical addresses.
-    pub range: Range<u64>,
-    /// Whether loads are to be seen too, and not only stores.
-    pub loads: bool,
-}
+use crate::watch::Watch;
 
 /// How an access meets a virtqueue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +21,7 @@ enum Meeting {
 /// Accesses to virtqueues, by whichever side.
 impl Injector {
     /// These queues are enabled, and that is where they are.
-    pub(crate) fn learn(&mut self, queues: Vec<(Bdf, QueueAreas)>) {
+    pub(crate) fn learn(&mut self, queues: &[(Bdf, QueueAreas)]) {
         if self.queues == queues {
             return;
         }
@@ -39,7 +31,7 @@ impl Injector {
             met.avail = Some(areas.driver);
             met.used = Some(areas.device);
         }
-        self.queues = queues;
+        self.queues = queues.to_vec();
         self.loaded.clear();
     }
 

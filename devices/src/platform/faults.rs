@@ -1,8 +1,8 @@
 use eclipse_trace::{Effect, Event};
 
-use super::{Platform, all_ones};
+use super::Platform;
 use crate::Host;
-use crate::fault::{Action, Fault, Impossible, Injector, Watch};
+use crate::fault::{Action, Fault, Impossible, Injector};
 use crate::schedule::Occasion;
 
 /// Faults at work.
@@ -36,49 +36,16 @@ impl Platform {
                 host.lend(fault.device, false).record(event);
             }
         }
+        self.faults = (!schedule.is_empty()).then(|| Box::new(Injector::new(schedule)));
         self.watches.clear();
-        self.faults = None;
-        if !schedule.is_empty() {
-            self.lay_down(Box::new(Injector::new(schedule)));
-        }
+        self.look();
         Ok(())
     }
 
     /// Puts the schedule back that was taken up for an access; queues may have moved.
-    pub(super) fn lay_down(&mut self, mut faults: Box<Injector>) {
-        faults.learn(self.pci.queues());
-        self.watches = faults.watches();
+    pub(super) fn lay_down(&mut self, faults: Box<Injector>) {
         self.faults = Some(faults);
-    }
-
-    /// The parts of guest memory whose accesses the faults at work have to see, as it is
-    /// after the last access.
-    pub fn watches(&self) -> &[Watch] {
-        &self.watches
-    }
-
-    /// Carries out a load of `width` bytes (1 to 8) of the guest from its own memory.
-    ///
-    /// It counts for no fault that counts accesses: how many there are depends on what
-    /// else lies in a page.
-    pub fn load_ram(&mut self, host: &mut Host<'_>, address: u64, width: u8) -> u64 {
-        let Some(mut faults) = self.faults.take() else { return host.load_ram(address, width) };
-        let value = host.injecting(Some(&mut faults)).load_ram(address, width);
-        self.obey(host, &mut faults);
-        self.lay_down(faults);
-        value
-    }
-
-    /// Carries out a store of the low `width` bytes (1 to 8) of `value` of the guest to its
-    /// own memory.
-    pub fn store_ram(&mut self, host: &mut Host<'_>, address: u64, width: u8, value: u64) {
-        let value = value & all_ones(width);
-        let Some(mut faults) = self.faults.take() else {
-            return host.store_ram(address, width, value);
-        };
-        host.injecting(Some(&mut faults)).store_ram(address, width, value);
-        self.obey(host, &mut faults);
-        self.lay_down(faults);
+        self.look();
     }
 
     /// An access begins during which faults may strike.

@@ -13,12 +13,14 @@
 mod at;
 mod catalogue;
 mod class;
+mod json;
 mod judge;
 pub mod model;
 mod report;
 mod status;
 #[cfg(test)]
 mod testing;
+mod text;
 
 use std::fmt;
 

@@ -7,7 +7,9 @@ use std::{io, ops::Range};
 
 use object::{
     LittleEndian as LE,
-    elf::{ELFCLASS64, ELFDATA2LSB, EM_X86_64, FileHeader64, PT_LOAD, PT_NOTE, ProgramHeader64},
+    elf::{
+        ELFCLASS64, ELFDATA2LSB, EM_X86_64, FileHeader64, PF_X, PT_LOAD, PT_NOTE, ProgramHeader64,
+    },
     read::{
         ReadRef,
         elf::{FileHeader as _, ProgramHeader as _},
@@ -86,10 +88,12 @@ pub enum ImageError {
 }
 
 /// What a checked image says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     /// Guest-physical address at which PVH enters.
     pub entry: u64,
+    /// Where its instructions go in guest-physical memory.
+    pub text: Vec<Range<u64>>,
 }
 
 /// Checks an image against a machine with `memory` bytes of RAM.
@@ -100,9 +104,16 @@ pub fn check<'d>(data: impl ReadRef<'d>, memory: u64) -> Result<Image, ImageErro
 
     let mut loads = Vec::new();
     let mut entry = None;
+    let mut text = Vec::new();
     for segment in segments {
         match segment.p_type(LE) {
-            PT_LOAD => loads.extend(placed(segment, len)?),
+            PT_LOAD => {
+                let place = placed(segment, len)?;
+                if segment.p_flags(LE).contains(PF_X) {
+                    text.extend(place.clone());
+                }
+                loads.extend(place);
+            }
             PT_NOTE => entry = entry.or(pvh_entry(segment, data, len)?),
             _ => {}
         }
@@ -112,7 +123,7 @@ pub fn check<'d>(data: impl ReadRef<'d>, memory: u64) -> Result<Image, ImageErro
     if !loads.iter().any(|segment| segment.contains(&entry)) {
         return Err(ImageError::Entry(entry));
     }
-    Ok(Image { entry })
+    Ok(Image { entry, text })
 }
 
 fn header<'d>(data: impl ReadRef<'d>, len: u64) -> Result<&'d FileHeader64<LE>, ImageError> {

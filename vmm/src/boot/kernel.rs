@@ -38,6 +38,11 @@ impl Kernel {
         Self::from_bytes("the embedded kernel", crate::image::IMAGE)
     }
 
+    /// The same with drivers that make the mistake that the command line names.
+    pub fn mutants() -> Self {
+        Self::from_bytes("the embedded kernel of mutants", crate::image::MUTANTS)
+    }
+
     /// A kernel in memory, with a name for messages.
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Self {
         Self { name: name.into(), source: Source::Bytes(bytes.into()) }
@@ -93,6 +98,18 @@ impl Kernel {
             type Output = crate::symbols::Symbols;
             fn read<'d>(self, data: impl ReadRef<'d>) -> Self::Output {
                 crate::symbols::Symbols::read(data)
+            }
+        }
+        self.read(Read).unwrap_or_default()
+    }
+
+    /// The kernel's functions and source lines, by the addresses of its instructions.
+    pub fn source(&self) -> crate::Source {
+        struct Read;
+        impl Reading for Read {
+            type Output = crate::Source;
+            fn read<'d>(self, data: impl ReadRef<'d>) -> Self::Output {
+                crate::Source::read(data)
             }
         }
         self.read(Read).unwrap_or_default()

@@ -8,6 +8,7 @@ mod event;
 mod indirect;
 mod packed;
 mod split;
+mod witness;
 
 use eclipse_trace::{PackedViolation, Violation};
 
@@ -68,6 +69,8 @@ pub(crate) struct QueueAreas {
     pub(crate) queue: u16,
     pub(crate) size: u16,
     pub(crate) packed: bool,
+    /// Whether EVENT_IDX was negotiated.
+    pub(crate) event_idx: bool,
     pub(crate) desc: u64,
     pub(crate) driver: u64,
     pub(crate) device: u64,
@@ -105,7 +108,8 @@ impl Queue {
     pub(crate) fn areas(&self) -> Option<QueueAreas> {
         let Self { index: queue, size, desc, driver, device, .. } = *self;
         let packed = matches!(self.ring, Ring::Packed(_));
-        self.enabled.then_some(QueueAreas { queue, size, packed, desc, driver, device })
+        let event_idx = self.rules.event_idx;
+        self.enabled.then_some(QueueAreas { queue, size, packed, event_idx, desc, driver, device })
     }
 
     /// As after power-on.

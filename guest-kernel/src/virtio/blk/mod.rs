@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{
     hal::Hal,
+    mutant::mutated,
     pci::{self, Address, Pci},
 };
 
@@ -114,6 +115,9 @@ impl<H: Hal> VirtioBlk<H> {
         let started = negotiate(&mut transport, &options).and_then(|negotiated| {
             let (features, config) = negotiated;
             let slots = Slots::new(&hal)?;
+            if mutated!(&hal, M48) {
+                transport.driver_ok();
+            }
             let queues = enable_queues(&mut transport, &options, features, &config)?;
             Ok((features, config, slots, queues))
         });
@@ -125,7 +129,9 @@ impl<H: Hal> VirtioBlk<H> {
             }
         };
         transport.unmask_interrupts();
-        transport.driver_ok();
+        if !mutated!(&hal, M48) {
+            transport.driver_ok();
+        }
         Ok(Self {
             hal,
             transport,
@@ -230,7 +236,10 @@ impl<H: Hal> VirtioBlk<H> {
     /// The device does not confirm the reset; its memory is leaked.
     pub fn close(mut self) -> Result<(), Error> {
         self.running()?;
-        let ended = self.transport.shut_down();
+        let ended = match mutated!(&self.hal, M157) {
+            false => self.transport.shut_down(),
+            true => Ok(()),
+        };
         self.state = if ended.is_ok() { State::Failed } else { State::Lost };
         if ended.is_ok() {
             self.slots.reset();

@@ -1,0 +1,75 @@
+//! The guest's accesses to its own memory, where somebody wants to see them.
+
+use eclipse_trace::Access;
+
+use super::{Platform, all_ones};
+use crate::Host;
+use crate::watch::{Watch, Watching};
+
+/// Memory that is watched.
+impl Platform {
+    /// Records these accesses of the guest to its memory from now on, and no others.
+    pub fn watch(&mut self, watching: Watching) {
+        self.watcher.set(watching);
+        self.watches.clear();
+        self.look();
+    }
+
+    /// Queues may have moved: what is to be seen of memory follows them.
+    pub(super) fn look(&mut self) {
+        if self.faults.is_none() && !self.watcher.is_on() {
+            return;
+        }
+        let queues = self.pci.queues();
+        self.watches.clear();
+        if let Some(faults) = &mut self.faults {
+            faults.learn(&queues);
+            self.watches.extend(faults.watches());
+        }
+        self.watcher.learn(&queues);
+        self.watches.extend(self.watcher.watches());
+    }
+
+    /// The parts of guest memory whose accesses are to be seen, by the faults at work or
+    /// [as was asked](Self::watch), as it is after the last access.
+    pub fn watches(&self) -> &[Watch] {
+        &self.watches
+    }
+
+    /// Carries out a load of `width` bytes (1 to 8) of the guest from its own memory.
+    ///
+    /// It counts for no fault that counts accesses: how many there are depends on what
+    /// else lies in a page.
+    pub fn load_ram(&mut self, host: &mut Host<'_>, address: u64, width: u8) -> u64 {
+        let Some(mut faults) = self.faults.take() else {
+            let value = host.load_ram(address, width);
+            self.record(host, address, Access::Load { width, value });
+            return value;
+        };
+        let value = host.injecting(Some(&mut faults)).load_ram(address, width);
+        // As with a register: what the guest gets.
+        self.record(host, address, Access::Load { width, value });
+        self.obey(host, &mut faults);
+        self.lay_down(faults);
+        value
+    }
+
+    /// Carries out a store of the low `width` bytes (1 to 8) of `value` of the guest to its
+    /// own memory.
+    pub fn store_ram(&mut self, host: &mut Host<'_>, address: u64, width: u8, value: u64) {
+        let value = value & all_ones(width);
+        self.record(host, address, Access::Store { width, value });
+        let Some(mut faults) = self.faults.take() else {
+            return host.store_ram(address, width, value);
+        };
+        host.injecting(Some(&mut faults)).store_ram(address, width, value);
+        self.obey(host, &mut faults);
+        self.lay_down(faults);
+    }
+
+    fn record(&self, host: &mut Host<'_>, address: u64, access: Access) {
+        if let Some(event) = self.watcher.sees(address, access) {
+            host.record(event);
+        }
+    }
+}
