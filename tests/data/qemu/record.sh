@@ -15,8 +15,8 @@ mkdir -p "$work"
 regions="pci-conf-idx|pci-conf-data|pcie-mmcfg-mmio|virtio-pci.*|msix-table|msix-pba|serial|isa-debug-exit"
 keep() { grep -aE "name '($regions)'$|name 'io'$|^(pci_cfg|virtio_|virtqueue_)" | grep -av "addr 0x\(402\|80\) .* name 'io'$" || true; }
 
-# What follows the last line that matches; firmware, and the loader of the kernel, come before.
-after() { awk -v mark="$1" '{ line[NR] = $0 } $0 ~ mark { last = NR } END { for (i = last + 1; i <= NR; i++) print line[i] }'; }
+# What comes from the first line on that matches: firmware's driver, which Linux's loader uses too, comes before.
+from() { awk -v mark="$1" '$0 ~ mark { on = 1 } on'; }
 
 qemu() { # name, device properties, arguments
   local name=$1 properties=$2; shift 2
@@ -64,7 +64,7 @@ $b sync
 for d in /sys/bus/virtio/drivers/virtio_blk/virtio*; do echo ${d##*/} >/sys/bus/virtio/drivers/virtio_blk/unbind; done' \
     "$m"/virtio/{virtio,virtio_ring,virtio_pci,virtio_pci_modern_dev,virtio_pci_legacy_dev}.ko "$m"/block/virtio_blk.ko
   qemu "$1" "$2" -kernel "$work/vmlinuz" -initrd "$work/tree-linux.gz" -append "console=ttyS0 panic=-1 quiet $3"
-  after "'fwcfg" <"$work/$1.log" | keep | put "$1"
+  from "'hpet'" <"$work/$1.log" | keep | put "$1"
 }
 
 seabios() { # name, device properties: it reads the first sector and jumps there
@@ -79,7 +79,7 @@ virtio_drivers() { # the crate's own PCI code, in a program of a guest whose ker
   initrd guest '/mod/virtio-drivers-guest' "$work/target/x86_64-unknown-linux-gnu/release/virtio-drivers-guest"
   qemu "$1" "$2" -kernel "$work/vmlinuz" -initrd "$work/tree-guest.gz" \
     -append "console=ttyS0 panic=-1 quiet hugepages=4 iomem=relaxed"
-  after "addr 0xe0 .* name 'io'" <"$work/$1.log" | keep | put "$1"
+  from "addr 0xe0 .* name 'io'" <"$work/$1.log" | keep | put "$1"
 }
 
 names=("$@"); [ $# -gt 0 ] || names=(seabios-{modern,legacy} linux-{modern,transitional,packed,legacy,intx} virtio-drivers{,-packed})
