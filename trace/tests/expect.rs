@@ -209,9 +209,24 @@ fn every_line_of_a_transcript_means_its_event_and_no_other_but_one_alike() {
 fn a_text_that_can_mean_nothing_is_refused() {
     let refused = |text: &str| text.parse::<Pattern>().expect_err("it means nothing").to_string();
     let is = |text, message: Expect| message.assert_eq(&refused(text));
-    is("00:04.0 common device_statsu", expect![[r#""00:04.0 common device_statsu" is no pattern: there is no register, field or event "common device_statsu""#]]);
-    is("common device_status", expect![[r#""common device_status" is no pattern: it begins with "common"; who did it comes first: guest, a function such as 00:04.0, or *"#]]);
-    is("00:04.0 q0 avail.index", expect![[r#""00:04.0 q0 avail.index" is no pattern: there is no register, field or event "q0 avail.index""#]]);
+    is(
+        "00:04.0 common device_statsu",
+        expect![[
+            r#""00:04.0 common device_statsu" is no pattern: there is no register, field or event "common device_statsu""#
+        ]],
+    );
+    is(
+        "common device_status",
+        expect![[
+            r#""common device_status" is no pattern: it begins with "common"; who did it comes first: guest, a function such as 00:04.0, or *"#
+        ]],
+    );
+    is(
+        "00:04.0 q0 avail.index",
+        expect![[
+            r#""00:04.0 q0 avail.index" is no pattern: there is no register, field or event "q0 avail.index""#
+        ]],
+    );
     let value = "write 2, 4, 8 or 16 hexadecimal digits, as wide as the access, or 0x and any number of them";
     for text in ["f", "00f", "0g", "+f", "0x", "***", "0f/", "0f/x", "11112222333344445"] {
         let line = format!("guest 00:04.0 common device_status <- {text}");
@@ -226,17 +241,34 @@ fn a_text_that_can_mean_nothing_is_refused() {
 #[test]
 fn registers_of_every_structure_have_names() {
     for name in [
-        "config vendor_id", "config secondary_bus", "config command+1", "ecam bar0",
-        "config msix.message_control", "config virtio_common.offset", "config virtio_05.bar+3",
-        "config virtio_notify.notify_off_multiplier", "config capability_05.+02", "ecam +fc",
-        "common queue_desc_low", "notify q7", "isr", "block capacity_low", "legacy queue_address",
-        "legacy config+14", "msix table[1].vector_control", "msix pba+0", "ata status/command", "ata data",
+        "config vendor_id",
+        "config secondary_bus",
+        "config command+1",
+        "ecam bar0",
+        "config msix.message_control",
+        "config virtio_common.offset",
+        "config virtio_05.bar+3",
+        "config virtio_notify.notify_off_multiplier",
+        "config capability_05.+02",
+        "ecam +fc",
+        "common queue_desc_low",
+        "notify q7",
+        "isr",
+        "block capacity_low",
+        "legacy queue_address",
+        "legacy config+14",
+        "msix table[1].vector_control",
+        "msix pba+0",
+        "ata status/command",
+        "ata data",
         "bar4 +4000",
     ] {
         let register = parsed(&format!("00:04.0 {name}"));
         assert_eq!(register.to_string(), format!("guest 00:04.0 {name}"));
     }
-    for name in ["config_address", "debug_exit", "reset_control", "keyboard command", "memory a0000"] {
+    for name in
+        ["config_address", "debug_exit", "reset_control", "keyboard command", "memory a0000"]
+    {
         assert_eq!(parsed(&format!("guest {name}")).to_string(), format!("guest {name}"));
     }
 }
@@ -568,7 +600,8 @@ fn a_phase_that_is_not_there_is_said_so() {
 fn nearest(pattern: &str) -> String {
     let entries = entries();
     let failure = Capture::of(&entries).try_exactly_once(pattern).unwrap_err().to_string();
-    let line = failure.lines().find(|line| line.starts_with("nearest") || line.starts_with("nothing"));
+    let line =
+        failure.lines().find(|line| line.starts_with("nearest") || line.starts_with("nothing"));
     line.unwrap_or_default().to_string()
 }
 
@@ -582,18 +615,12 @@ fn nearest_is_the_register_then_the_function_then_the_value() {
     is("guest 00:04.0 common device_status <- 83", "nearest is event 4: value 03, not 83");
     is("guest 00:04.0 common device_status <- 02", "nearest is event 1: value 00, not 02");
     is("guest 00:04.0 common device_status <- 02/03", "nearest is event 1: value 00, not 02/03");
-    is(
-        "guest 00:04.0 common device_status -> 0f",
-        "nearest is event 2: value 00, not 0f",
-    );
+    is("guest 00:04.0 common device_status -> 0f", "nearest is event 2: value 00, not 0f");
     is(
         "guest 00:06.0 common device_status <- 0b",
         "nearest is event 5: function 00:05.0, not 00:06.0",
     );
-    is(
-        "guest 00:04.0 common device_status <- 000f",
-        "nearest is event 6: width 1, not 2",
-    );
+    is("guest 00:04.0 common device_status <- 000f", "nearest is event 6: width 1, not 2");
     is(
         "guest 00:04.0 common queue_size <- 0f",
         "nearest is event 6: common device_status, not common queue_size",
@@ -634,7 +661,10 @@ fn an_expectation_panics_with_the_failure() {
         Capture::of(&entries()).never("guest 00:04.0 notify q0 <- 0000");
     });
     let message = panicked.unwrap_err().downcast::<String>().expect("a message");
-    assert!(message.starts_with("expected never:\n    guest 00:04.0 notify q0 <- 0000\nfound event 12:\n"));
+    assert!(
+        message
+            .starts_with("expected never:\n    guest 00:04.0 notify q0 <- 0000\nfound event 12:\n")
+    );
     let panicked = std::panic::catch_unwind(|| {
         Capture::of(&entries()).never("guest 00:04.0 notify 0 <- 0000");
     });

@@ -220,3 +220,19 @@ fn a_transcript_of_a_run_is_judged_as_the_run_was() {
     assert!(report["broken"]["must"].as_u64().unwrap() >= 1);
     assert!(report["findings"][0]["rip"].is_u64(), "{report:#}");
 }
+
+/// What stock QEMU prints of a driver that stores 1 and then 2 to the status.
+const QEMU_LOG: &str = "\
+memory_region_ops_write cpu 0 mr 0x1 addr 0xcf8 value 0x80002004 size 4 name 'pci-conf-idx'
+pci_cfg_write virtio-blk-pci 00:04.0 @0x4 <- 0x6
+";
+
+#[test]
+fn a_damaged_log_of_qemu_is_refused_with_its_line() {
+    let place = Place::new();
+    place.put("cut.log", &QEMU_LOG.as_bytes()[..QEMU_LOG.len() - 6]);
+    let sentence = place.refused(3, &["judge", "--qemu", "cut.log"]);
+    assert!(sentence.starts_with("error: cut.log: line 2: the log is cut off"), "{sentence}");
+    let sentence = place.refused(3, &["judge", "--qemu", "right.jsonl"]);
+    assert!(sentence.contains("no line is of QEMU's trace"), "{sentence}");
+}

@@ -37,6 +37,11 @@ impl<'a> Host<'a> {
         let _ = self.memory.write_slice(bytes, GuestAddress(address));
     }
 
+    /// Looks at memory for the record, on behalf of no device; `None`: it is not all there.
+    pub(crate) fn peek(&self, address: u64, bytes: &mut [u8]) -> Option<()> {
+        self.memory.read_slice(bytes, GuestAddress(address)).ok()
+    }
+
     /// Reads a 16-bit field of a virtqueue.
     ///
     /// # Errors

@@ -9,14 +9,14 @@ use crate::watch::{Watch, Watching};
 /// Memory that is watched.
 impl Platform {
     /// Records these accesses of the guest to its memory from now on, and no others.
-    pub fn watch(&mut self, watching: Watching) {
+    pub fn watch(&mut self, host: &Host<'_>, watching: Watching) {
         self.watcher.set(watching);
         self.watches.clear();
-        self.look();
+        self.look(host);
     }
 
-    /// Queues may have moved: what is to be seen of memory follows them.
-    pub(super) fn look(&mut self) {
+    /// Queues may have moved, and chains come and gone: what is to be seen of memory follows.
+    pub(super) fn look(&mut self, host: &Host<'_>) {
         if self.faults.is_none() && !self.watcher.is_on() {
             return;
         }
@@ -27,6 +27,9 @@ impl Platform {
             self.watches.extend(faults.watches());
         }
         self.watcher.learn(&queues);
+        if self.watcher.follows() {
+            self.watcher.follow(host, &self.pci.progress());
+        }
         self.watches.extend(self.watcher.watches());
     }
 
@@ -50,7 +53,7 @@ impl Platform {
         // As with a register: what the guest gets.
         self.record(host, address, Access::Load { width, value });
         self.obey(host, &mut faults);
-        self.lay_down(faults);
+        self.lay_down(host, faults);
         value
     }
 
@@ -60,11 +63,15 @@ impl Platform {
         let value = value & all_ones(width);
         self.record(host, address, Access::Store { width, value });
         let Some(mut faults) = self.faults.take() else {
-            return host.store_ram(address, width, value);
+            host.store_ram(address, width, value);
+            if self.watcher.follows() && self.watcher.exposes(address, width) {
+                self.look(host);
+            }
+            return;
         };
         host.injecting(Some(&mut faults)).store_ram(address, width, value);
         self.obey(host, &mut faults);
-        self.lay_down(faults);
+        self.lay_down(host, faults);
     }
 
     fn record(&self, host: &mut Host<'_>, address: u64, access: Access) {

@@ -54,7 +54,9 @@ impl<'a> Capture<'a> {
 
     fn cut(&self, range: Range<usize>, window: String) -> Self {
         let numbers = match (self.whole.get(range.start), range.clone().next_back()) {
-            (Some(first), Some(last)) => format!("events {} to {}", first.seq, self.whole[last].seq),
+            (Some(first), Some(last)) => {
+                format!("events {} to {}", first.seq, self.whole[last].seq)
+            }
             _ => "no event".into(),
         };
         let windows = [self.windows.as_slice(), &[format!("{window} ({numbers})")]].concat();
@@ -154,7 +156,10 @@ impl<'a> Capture<'a> {
         if let Some(early) = self.found(pattern).take_while(|&index| index <= last).last() {
             let seq = self.whole[early].seq;
             let how = if early == last { "is that one itself" } else { "comes before that" };
-            return words.line(format_args!("nearest is event {seq}: it {how}")).around(early).end();
+            return words
+                .line(format_args!("nearest is event {seq}: it {how}"))
+                .around(early)
+                .end();
         }
         words.nearest(pattern, self.indices().filter(|&index| index > last))
     }
@@ -233,7 +238,8 @@ impl<'a> Capture<'a> {
         }
         let events: Vec<_> = found.iter().map(|&index| &self.whole[index]).collect();
         let colon = format!("found {} times:", found.len());
-        let words = words.line(if found.len() == 1 { "found once:" } else { &colon }).events(&events);
+        let words =
+            words.line(if found.len() == 1 { "found once:" } else { &colon }).events(&events);
         if found.len() > count {
             return Err(words.end());
         }

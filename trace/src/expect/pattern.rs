@@ -254,7 +254,8 @@ impl Pattern {
         if let Some(width) = self.width.filter(|&width| width != access.width()) {
             differs(Aspect::Width, access.width().to_string(), width.to_string());
         }
-        if let Some(wanted) = self.value.filter(|wanted| wanted.value != access.value() & wanted.mask)
+        if let Some(wanted) =
+            self.value.filter(|wanted| wanted.value != access.value() & wanted.mask)
         {
             let digits = 2 * usize::from(access.width());
             let bits = (wanted.value ^ (access.value() & wanted.mask)).count_ones();
@@ -351,7 +352,9 @@ impl Pattern {
         };
         f.write_str(arrow)?;
         match (self.value, digits) {
-            (Some(Value { value, mask: u64::MAX }), Some(digits)) => write!(f, " {value:0digits$x}")?,
+            (Some(Value { value, mask: u64::MAX }), Some(digits)) => {
+                write!(f, " {value:0digits$x}")?
+            }
             (Some(Value { value, mask }), Some(digits)) => {
                 write!(f, " {value:0digits$x}/{mask:0digits$x}")?;
             }

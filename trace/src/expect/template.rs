@@ -117,7 +117,10 @@ mod tests {
             "q0 request 1: type 0x77 sector 3, 0 bytes: unsupp",
             "request: queue=0 head=1 kind=type 0x77 sector=3 bytes=0 status=unsupp",
         );
-        is("q0 desc[1] -> b0 len 16 NEXT 2", "descriptor: queue=0 table=desc index=1 addr=b0 len=16 flags=NEXT 2");
+        is(
+            "q0 desc[1] -> b0 len 16 NEXT 2",
+            "descriptor: queue=0 table=desc index=1 addr=b0 len=16 flags=NEXT 2",
+        );
         is("q1 desc[1] -> 0x5 len 16", "descriptor: queue=1 table=desc index=1 addr=0x5 len=16");
         is("console a: b", "console: line=a: b");
         is("console", "console: ");

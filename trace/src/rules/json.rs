@@ -35,6 +35,7 @@ impl Report {
                 "should": self.broken(Level::Should),
                 "recipe": self.broken(Level::Recipe),
             },
+            "notes": self.notes,
             "findings": self.findings,
             "rules": rows.collect::<Vec<_>>(),
             "not_judged": not_judged,

@@ -95,7 +95,7 @@ impl Judge {
             check.end(&end, &mut Out { rule, tally, findings, at: None });
         }
         let rules = self.seats.into_iter().map(|seat| (seat.rule, seat.tally)).collect();
-        Report { findings: self.findings, rules, entries: self.entries }
+        Report { findings: self.findings, rules, entries: self.entries, notes: Vec::new() }
     }
 
     /// What the transcript told so far.

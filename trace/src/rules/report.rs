@@ -58,6 +58,8 @@ pub struct Report {
     pub rules: Vec<(&'static Rule, Tally)>,
     /// How many entries there were.
     pub entries: u64,
+    /// What the record does not show, and so nobody judged.
+    pub notes: Vec<String>,
 }
 
 impl Report {

@@ -8,23 +8,30 @@ use super::{Finding, Level, NOT_JUDGED, Needs, Report, Rule, Tally};
 const SHOWN: usize = 3;
 
 impl Report {
-    /// What was broken, rule by rule, and a line that sums up; `locate` names the function and
-    /// line of one of the guest's instructions.
-    pub fn text(&self, locate: &dyn Fn(u64) -> Option<String>) -> String {
+    /// What was broken, rule by rule, and a line that sums up; `place` says where a finding comes
+    /// from, as the function and line of the guest's instruction.
+    pub fn text(&self, place: &dyn Fn(&Finding) -> Option<String>) -> String {
         let mut text = String::new();
         // Writing to a String does not fail.
-        let _ = self.write(&mut text, locate);
+        let _ = self.write(&mut text, place);
         text
     }
 
-    fn write(&self, out: &mut dyn Write, locate: &dyn Fn(u64) -> Option<String>) -> fmt::Result {
+    fn write(
+        &self,
+        out: &mut dyn Write,
+        place: &dyn Fn(&Finding) -> Option<String>,
+    ) -> fmt::Result {
+        for note in &self.notes {
+            writeln!(out, "note: {note}")?;
+        }
         for (rule, tally) in self.rules.iter().filter(|(_, tally)| tally.broken != 0) {
             let Rule { id, clause, level, text, .. } = rule;
             let level = level.to_string().to_uppercase();
             writeln!(out, "broken {id} {level} ({clause}): {text}")?;
             let findings = self.findings.iter().filter(|finding| finding.rule == *id);
             for finding in findings.take(SHOWN) {
-                write_finding(out, finding, locate)?;
+                write_finding(out, finding, place)?;
             }
             let more = tally.broken.saturating_sub(SHOWN as u64);
             if more != 0 {
@@ -76,7 +83,7 @@ impl Report {
 fn write_finding(
     out: &mut dyn Write,
     finding: &Finding,
-    locate: &dyn Fn(u64) -> Option<String>,
+    place: &dyn Fn(&Finding) -> Option<String>,
 ) -> fmt::Result {
     match finding.seq {
         Some(seq) => writeln!(out, "{seq:>8}  {}", finding.entry)?,
@@ -84,15 +91,14 @@ fn write_finding(
     }
     writeln!(out, "          expected  {}", finding.expected)?;
     writeln!(out, "          seen      {}", finding.seen)?;
-    if let Some(rip) = finding.rip {
-        let place = locate(rip.get()).map(|place| format!(", {place}")).unwrap_or_default();
-        writeln!(out, "          by        {rip:#x}{place}")?;
+    if let Some(place) = place(finding) {
+        writeln!(out, "          by        {place}")?;
     }
     Ok(())
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, &|_| None)
+        self.write(f, &|finding| finding.rip.map(|rip| format!("{rip:#x}")))
     }
 }

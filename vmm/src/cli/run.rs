@@ -166,7 +166,7 @@ fn report(
         print::to_stderr(&post_mortem.map(|text| format!("\n{text}")).unwrap_or_default());
         print(&table(run.recorder.summary(), &run.timing))?;
         if let Some(judged) = judged {
-            print(&format!("\n{}", rules.text(judged, &|_| None)))?;
+            print(&format!("\n{}", rules.text(judged, &judge::instruction)))?;
         }
     }
     print(&verdict(&run.outcome))?;

@@ -29,6 +29,9 @@ pub(super) fn xml(report: &Report, name: &str) -> Result<Vec<u8>, Error> {
         case.set_classname(*clause);
         suite.add_test_case(case);
     }
+    if !report.notes.is_empty() {
+        suite.set_system_out(report.notes.join("\n"));
+    }
     let mut all = quick_junit::Report::new("eclipse-vmm");
     all.add_test_suite(suite);
     let text = all.to_string().map_err(|error| {

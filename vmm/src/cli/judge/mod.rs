@@ -6,7 +6,12 @@ mod live;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use eclipse_trace::rules::{self, End, Judge, Level, Report, Rule};
+use eclipse_trace::{
+    Entry,
+    import::qemu,
+    jsonl::Recording,
+    rules::{self, End, Finding, Judge, Level, Report, Rule},
+};
 
 use super::{Failure, print, replace::Replacement, transcript};
 use crate::Error;
@@ -64,10 +69,11 @@ pub(super) struct ReportArgs {
 impl ReportArgs {
     /// A judge by those rules.
     pub fn judge(&self) -> Judge {
-        match self.rules.as_slice() {
-            [] => Judge::new(),
-            rules => Judge::by(rules.iter().copied()),
-        }
+        Judge::by(rules::all().filter(|rule| self.asks_for(rule)))
+    }
+
+    fn asks_for(&self, rule: &Rule) -> bool {
+        self.rules.is_empty() || self.rules.iter().any(|asked| asked.id == rule.id)
     }
 
     /// Whether the report makes the exit code [`BROKEN`].
@@ -76,9 +82,9 @@ impl ReportArgs {
     }
 
     /// The report for people, and the table if it was asked for.
-    pub fn text(&self, report: &Report, locate: &dyn Fn(u64) -> Option<String>) -> String {
+    pub fn text(&self, report: &Report, place: &dyn Fn(&Finding) -> Option<String>) -> String {
         let coverage = if self.coverage { report.coverage() } else { String::new() };
-        coverage + &report.text(locate)
+        coverage + &report.text(place)
     }
 
     /// Writes the files that were asked for.
@@ -117,6 +123,9 @@ pub(super) struct JudgeArgs {
     /// The transcript, as `run --trace` wrote it
     #[arg(value_name = "TRACE")]
     file: PathBuf,
+    /// It is a log of stock QEMU's trace, as `qemu --record` keeps it
+    #[arg(long)]
+    qemu: bool,
     #[command(flatten)]
     report: ReportArgs,
     /// Print the report as JSON on stdout
@@ -125,18 +134,53 @@ pub(super) struct JudgeArgs {
 }
 
 pub(super) fn judge(args: &JudgeArgs) -> Result<u8, Failure> {
-    let recording = transcript::read(&args.file)?;
-    let mut judge = args.report.judge();
-    for entry in &recording.entries {
-        judge.see(entry);
-    }
-    let report = judge.finish(End::of(&recording.outcome));
+    let Evidence { entries, lines, notes, judge, end } = Evidence::read(args)?;
+    let mut judge = judge;
+    entries.iter().for_each(|entry| judge.see(entry));
+    let report = Report { notes, ..judge.finish(end) };
     args.report.write(&report, &args.file.display().to_string())?;
-    match args.json {
-        true => print::to_stdout(&format!("{}\n", report.json()))?,
-        false => print::to_stdout(&args.report.text(&report, &|_| None))?,
+    if args.json {
+        print::to_stdout(&format!("{}\n", report.json()))?;
+    } else {
+        let line = |finding: &Finding| {
+            let line = lines.get(usize::try_from(finding.seq?).ok()?);
+            line.map(|line| format!("line {line}")).or_else(|| instruction(finding))
+        };
+        print::to_stdout(&args.report.text(&report, &line))?;
     }
     Ok(if args.report.fails(&report) { BROKEN } else { 0 })
+}
+
+/// What there is to judge, and by which rules that can be done.
+struct Evidence {
+    entries: Vec<Entry>,
+    /// The line of QEMU's log that shows an entry.
+    lines: Vec<u64>,
+    /// What the record does not show.
+    notes: Vec<String>,
+    judge: Judge,
+    end: End,
+}
+
+impl Evidence {
+    fn read(args: &JudgeArgs) -> Result<Self, Error> {
+        let path = &args.file;
+        if !args.qemu {
+            let Recording { entries, outcome, .. } = transcript::read(path)?;
+            let (judge, end) = (args.report.judge(), End::of(&outcome));
+            return Ok(Self { entries, lines: Vec::new(), notes: Vec::new(), judge, end });
+        }
+        let log = qemu::read(transcript::open(path)?)
+            .map_err(|why| Error::QemuLog { path: path.into(), why })?;
+        let judge = Judge::by(log.judged().filter(|rule| args.report.asks_for(rule)));
+        let notes = log.notes.iter().map(ToString::to_string).collect();
+        Ok(Self { entries: log.entries, lines: log.lines, notes, judge, end: End::Unknown })
+    }
+}
+
+/// The address of the guest's instruction.
+pub(super) fn instruction(finding: &Finding) -> Option<String> {
+    finding.rip.map(|rip| format!("{rip:#x}"))
 }
 
 /// Lists the rules.

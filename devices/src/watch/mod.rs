@@ -5,14 +5,18 @@
 //! are to be seen, and hands over each access to them. What is watched follows the queues:
 //! it comes with one that is enabled and goes with its reset.
 
+mod exposed;
+
 use std::fmt;
 use std::ops::{BitOr, Range};
 use std::str::FromStr;
 
 use eclipse_trace::{Access, Area, Bdf, Event, Place};
 
+use crate::Host;
 use crate::platform::all_ones;
-use crate::virtio::QueueAreas;
+use crate::virtio::{Progress, QueueAreas};
+use exposed::Exposed;
 
 /// A part of guest memory whose accesses the devices want to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,8 +131,10 @@ struct Spot {
 pub(crate) struct Watcher {
     watching: Watching,
     queues: Vec<(Bdf, QueueAreas)>,
-    /// Where two overlap the first counts.
+    /// The areas of the queues; where two overlap the first counts.
     spots: Vec<Spot>,
+    /// The chains of the queues, with `dma`.
+    exposed: Vec<Exposed>,
 }
 
 impl Watcher {
@@ -164,9 +170,57 @@ impl Watcher {
             .collect();
     }
 
+    /// Whether it wants to know how far devices have come.
+    pub(crate) fn follows(&self) -> bool {
+        self.watching.dma
+    }
+
+    /// Devices have come so far in the queues that it knows.
+    pub(crate) fn follow(&mut self, host: &Host<'_>, progress: &[(Bdf, Progress)]) {
+        let Self { exposed, queues, .. } = self;
+        exposed.retain(|queue| queues.iter().any(|(at, areas)| queue.is_of(*at, areas)));
+        for (at, areas) in queues.iter() {
+            let known = exposed.iter().position(|queue| queue.is_of(*at, areas));
+            let known = known.unwrap_or_else(|| {
+                exposed.push(Exposed::new(*at, *areas));
+                exposed.len() - 1
+            });
+            let of = |(function, progress): &&(Bdf, Progress)| {
+                function == at && progress.queue == areas.queue
+            };
+            if let Some((_, progress)) = progress.iter().find(of) {
+                exposed[known].follow(host, progress);
+            }
+        }
+    }
+
+    /// Whether chains may have been made available by a store of `width` bytes at `address`:
+    /// one to `avail.idx`, or to the flags of a packed descriptor.
+    pub(crate) fn exposes(&self, address: u64, width: u8) -> bool {
+        let end = address.saturating_add(width.into());
+        let exposes = |areas: &QueueAreas| match areas.packed {
+            false => {
+                let index = areas.driver.saturating_add(2);
+                address < index.saturating_add(2) && index < end
+            }
+            true => {
+                let ring = areas.desc..areas.desc.saturating_add(16 * u64::from(areas.size));
+                // `flags` are the last two bytes of a descriptor, which is longer than any access.
+                let last = end.saturating_sub(areas.desc) % 16;
+                address < ring.end && ring.start < end && (last == 15 || last < width.into())
+            }
+        };
+        self.queues.iter().any(|(_, areas)| exposes(areas))
+    }
+
+    /// What is watched, the areas of queues first.
+    fn all(&self) -> impl Iterator<Item = &Spot> {
+        self.spots.iter().chain(self.exposed.iter().flat_map(Exposed::spots))
+    }
+
     /// The parts of memory whose accesses are to be seen.
     pub(crate) fn watches(&self) -> impl Iterator<Item = Watch> {
-        self.spots.iter().map(|spot| spot.watch.clone())
+        self.all().map(|spot| spot.watch.clone())
     }
 
     /// What the guest's `access` at `address` of its memory is, if it is watched.
@@ -177,7 +231,7 @@ impl Watcher {
         let load = matches!(access, Access::Load { .. });
         let width = access.width();
         let last = address.checked_add(u64::from(width).checked_sub(1)?)?;
-        let spots = || self.spots.iter().filter(|spot| spot.watch.loads || !load);
+        let spots = || self.all().filter(|spot| spot.watch.loads || !load);
         let begins = spots().find(|spot| spot.watch.range.contains(&address));
         let reaches = || {
             let after = address..=last;
@@ -238,5 +292,4 @@ impl QueueAreas {
 }
 
 #[cfg(test)]
-#[path = "watch_tests.rs"]
 mod tests;
