@@ -45,17 +45,6 @@ pub enum Place {
     },
 }
 
-impl Place {
-    /// Whose queue it belongs to.
-    pub fn function(&self) -> Bdf {
-        match *self {
-            Place::Area { function, .. }
-            | Place::Indirect { function, .. }
-            | Place::Buffer { function, .. } => function,
-        }
-    }
-}
-
 /// A part of a virtqueue (VIRTIO 1.4, 2.6).
 ///
 /// An access belongs to the part that it begins in.

@@ -251,6 +251,9 @@ impl<H: Hal> VirtioBlk<H> {
         let ended = waited.and_then(|written| self.outcome(&token, &request, written, into));
         // A wait may end before its request: that has its memory until it is back, too.
         self.slots.forget(&token);
+        if ended.is_err() {
+            self.mark_failed();
+        }
         ended
     }
 
