@@ -18,6 +18,7 @@ pub mod expect;
 mod fault;
 mod filter;
 mod function;
+pub mod import;
 pub mod jsonl;
 mod names;
 mod packed_violation;

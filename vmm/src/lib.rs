@@ -25,6 +25,7 @@ mod kvm;
 mod machine;
 pub mod memory;
 mod origin;
+pub mod mutants;
 mod outcome;
 mod postmortem;
 mod slots;

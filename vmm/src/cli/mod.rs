@@ -10,6 +10,7 @@ mod fsck;
 mod image;
 mod judge;
 mod mkfs;
+mod mutants;
 mod print;
 mod qemu;
 mod qemu_devices;
@@ -18,6 +19,7 @@ mod run;
 mod show;
 mod table;
 mod trace_file;
+mod transcript;
 
 use std::{ffi::OsString, process::ExitCode, time::Instant};
 
@@ -80,6 +82,10 @@ enum Command {
     ///
     /// Exit codes: 0 it is whole, 1 it is damaged, 3 there is none, or it cannot be read.
     Fsck(fsck::FsckArgs),
+    /// Boot drivers that are wrong on purpose, and show which rule notices each.
+    ///
+    /// Exit codes: 0 each is noticed by what has to, 5 one is not.
+    Mutants(mutants::MutantsArgs),
     /// Boot the same image and disks in stock QEMU, without KVM.
     Qemu(qemu::QemuArgs),
 }
@@ -139,6 +145,7 @@ fn perform(cli: Cli, began: Instant) -> Result<u8, Failure> {
         Command::Disk(args) => disk::disk(&args),
         Command::Mkfs(args) => mkfs::mkfs(&args),
         Command::Fsck(args) => fsck::fsck(&args),
+        Command::Mutants(args) => mutants::mutants(&args),
         Command::Qemu(args) => qemu::qemu(args),
     }
 }

@@ -3,19 +3,12 @@
 mod junit;
 mod live;
 
-use std::{
-    fs::File,
-    io::BufReader,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use eclipse_trace::{
-    jsonl,
-    rules::{self, End, Judge, Level, Report, Rule},
-};
+use eclipse_trace::rules::{self, End, Judge, Level, Report, Rule};
 
-use super::{Failure, print, replace::Replacement};
+use super::{Failure, print, replace::Replacement, transcript};
 use crate::Error;
 
 pub(super) use live::Live;
@@ -132,16 +125,13 @@ pub(super) struct JudgeArgs {
 }
 
 pub(super) fn judge(args: &JudgeArgs) -> Result<u8, Failure> {
-    let path = &args.file;
-    let file = File::open(path).map_err(|source| Error::Read { path: path.into(), source })?;
-    let recording = jsonl::read(BufReader::new(file))
-        .map_err(|why| Error::Transcript { path: path.into(), why })?;
+    let recording = transcript::read(&args.file)?;
     let mut judge = args.report.judge();
     for entry in &recording.entries {
         judge.see(entry);
     }
     let report = judge.finish(End::of(&recording.outcome));
-    args.report.write(&report, &path.display().to_string())?;
+    args.report.write(&report, &args.file.display().to_string())?;
     match args.json {
         true => print::to_stdout(&format!("{}\n", report.json()))?,
         false => print::to_stdout(&args.report.text(&report, &|_| None))?,
