@@ -1,4 +1,4 @@
-//! Builds the guest image, so that the program can carry it.
+//! Builds the guest image, and that of the mutants, so that the program can carry them.
 //!
 //! A nested cargo builds `eclipse-kernel` for the bare machine, in a target
 //! directory of its own. The outer build's settings are kept away from it: they
@@ -7,6 +7,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    fmt::Display,
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Builds the image and puts it where `src/image.rs` includes it from.
+/// Builds the images and puts them where `src/image.rs` includes it from.
 fn build() -> Result<(), String> {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
@@ -65,6 +66,34 @@ fn build() -> Result<(), String> {
 
     let target = target()?;
     let nested = out.join("guest");
+    for (features, name) in [("image", "eclipse-kernel"), ("image,mutants", "eclipse-mutants")] {
+        build_with(features, root, &target, &nested)?;
+        let built = nested.join(&target).join("guest/eclipse-kernel");
+        let failed = |error: &dyn Display| format!("{}: {error}", built.display());
+        let whole = fs::read(&built).map_err(|error| failed(&error))?;
+        let image = without_line_tables(&whole).map_err(|error| failed(&error))?;
+        fs::write(out.join(name), image).map_err(|error| failed(&error))?;
+        fs::write(out.join(format!("{name}.debug")), whole).map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+/// The same image without debug information. Symbols stay: the report of a dead guest names
+/// functions.
+fn without_line_tables(whole: &[u8]) -> Result<Vec<u8>, object::build::Error> {
+    let mut image = object::build::elf::Builder::read(whole)?;
+    for section in &mut image.sections {
+        section.delete = section.name.as_slice().starts_with(b".debug");
+    }
+    image.delete_orphans();
+    image.delete_unused_versions();
+    let mut bytes = Vec::new();
+    image.write(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Builds the image with `features` in the target directory `nested`.
+fn build_with(features: &str, root: &Path, target: &str, nested: &Path) -> Result<(), String> {
     let mut cargo = Command::new(variable("CARGO")?);
     for (name, _) in env::vars_os() {
         if !reaches_the_guest(&name) {
@@ -74,11 +103,11 @@ fn build() -> Result<(), String> {
     let status = cargo
         .current_dir(root)
         .args(["build", "--package", "eclipse-kernel", "--bin", "eclipse-kernel"])
-        .args(["--features", "image", "--profile", "guest", "--target", &target])
+        .args(["--features", features, "--profile", "guest", "--target", target])
         .arg("--target-dir")
-        .arg(&nested)
+        .arg(nested)
         .env("RUSTC", variable("RUSTC")?)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(&target, root))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(target, root))
         .status()
         .map_err(|error| format!("cargo cannot be started for the guest image: {error}"))?;
     if !status.success() {
@@ -87,10 +116,7 @@ fn build() -> Result<(), String> {
              above"
         ));
     }
-    let image = nested.join(&target).join("guest/eclipse-kernel");
-    fs::copy(&image, out.join("eclipse-kernel"))
-        .map(drop)
-        .map_err(|error| format!("{}: {error}", image.display()))
+    Ok(())
 }
 
 /// Whether the nested build may see a variable of the outer one.
@@ -125,8 +151,6 @@ fn flags(target: &str, root: &Path) -> OsString {
         "-Ccode-model=kernel",
         "-Cforce-frame-pointers=yes",
         "-Cforce-unwind-tables=no",
-        // Symbols stay: the report of a dead guest names functions.
-        "-Cstrip=debuginfo",
     ]
     .map(Into::into)
     .into();

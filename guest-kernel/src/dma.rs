@@ -65,9 +65,19 @@ impl<H: Hal> DmaBuffer<H> {
         Ok(Self { hal: hal.clone(), memory, size, align, abandoned: false, lent: false })
     }
 
+    /// The machine.
+    pub(crate) fn hal(&self) -> &H {
+        &self.hal
+    }
+
     /// What the device is told: the physical address.
     pub fn address(&self) -> u64 {
         self.memory.address
+    }
+
+    /// Where the driver has it, which is nothing to tell a device.
+    pub(crate) fn virtual_address(&self) -> u64 {
+        self.memory.pointer.as_ptr() as u64
     }
 
     /// Bytes.

@@ -192,6 +192,24 @@ pub trait Hal: Clone + 'static {
     #[inline]
     fn dma_fence(&self, _ordering: Ordering) {}
 
+    /// Which mistake the drivers over it make, if any.
+    #[cfg(feature = "mutants")]
+    fn mutant(&self) -> Option<crate::mutant::Mutant> {
+        None
+    }
+
+    /// Loads 64 bits from device memory by one access, or stores them, as only a mutant does.
+    ///
+    /// # Panics
+    /// The machine has no such access.
+    #[cfg(feature = "mutants")]
+    fn device_access_64(&self, _memory: DeviceMemory, _offset: u64, _store: Option<u64>) -> u64 {
+        unimplemented!("no 64-bit accesses to device memory here")
+    }
+
+    /// Says `word` at the debug mark, where that is wanted: see [`mark`](crate::mark).
+    fn mark(&self, _word: u32) {}
+
     /// Configuration space by memory, where the firmware tells of it (the MCFG table).
     fn ecam(&self) -> Option<ConfigAccess> {
         None

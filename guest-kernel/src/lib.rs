@@ -28,9 +28,11 @@ pub mod frames;
 #[allow(unsafe_code)]
 pub mod hal;
 pub mod ipc;
+pub mod mark;
 #[allow(unsafe_code)]
 pub mod memory;
 pub mod memory_map;
+pub mod mutant;
 pub mod partition;
 pub mod pci;
 pub mod ramdisk;

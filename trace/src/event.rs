@@ -272,6 +272,26 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The virtqueue that it is about, unless that is an access to a register.
+    pub fn queue(&self) -> Option<u16> {
+        match *self {
+            Event::Ring { queue, .. }
+            | Event::Descriptor { queue, .. }
+            | Event::PackedDescriptor { queue, .. }
+            | Event::PackedUsed { queue, .. }
+            | Event::Buffer { queue, .. }
+            | Event::Request { queue, .. }
+            | Event::Segment { queue, .. }
+            | Event::Used { queue, .. }
+            | Event::Barrier { queue, .. }
+            | Event::Snapshot { queue, .. } => Some(queue),
+            Event::Ram { place, .. } => Some(place.queue()),
+            _ => None,
+        }
+    }
+}
+
 /// A 16-bit field of a virtqueue, apart from descriptors and used elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

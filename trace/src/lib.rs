@@ -3,7 +3,8 @@
 //! This crate owns the vocabulary of a transcript: which registers exist
 //! ([`register`]), what can happen at them and in the memory that driver and
 //! device share ([`Event`]), how it is kept ([`Recorder`]), and how it reads as
-//! text ([`text`]) and as JSON lines ([`jsonl`]). It knows neither KVM nor the
+//! text ([`text`]) and as JSON lines ([`jsonl`]), and what a test may expect of it
+//! ([`expect`]). It knows neither KVM nor the
 //! devices; both write what happens to them in these words.
 //!
 //! An event is recorded where it takes effect, before anything that it causes,
@@ -13,9 +14,11 @@
 
 mod access;
 mod event;
+pub mod expect;
 mod fault;
 mod filter;
 mod function;
+pub mod import;
 pub mod jsonl;
 mod names;
 mod packed_violation;
@@ -23,6 +26,7 @@ mod ram;
 mod recorder;
 pub mod register;
 mod request;
+pub mod rules;
 mod summary;
 pub mod text;
 mod violation;

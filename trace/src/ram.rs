@@ -175,6 +175,24 @@ impl Place {
             _ => false,
         }
     }
+
+    /// The function whose queue it belongs to.
+    pub fn function(&self) -> Bdf {
+        match *self {
+            Place::Area { function, .. }
+            | Place::Indirect { function, .. }
+            | Place::Buffer { function, .. } => function,
+        }
+    }
+
+    /// The queue that it belongs to.
+    pub fn queue(&self) -> u16 {
+        match *self {
+            Place::Area { queue, .. }
+            | Place::Indirect { queue, .. }
+            | Place::Buffer { queue, .. } => queue,
+        }
+    }
 }
 
 /// Whose it is, and what: `00:04.0 q0 desc[3].addr`.
@@ -305,6 +323,23 @@ impl Mark {
             6 => Mark::Page(MemoryKind::Stack, number),
             _ => Mark::Other(value),
         }
+    }
+
+    /// What is stored at the debug mark to say so.
+    ///
+    /// A page is of text, of page tables or of a stack; memory of any other kind is not marked.
+    pub fn value(self) -> u32 {
+        let (kind, number) = match self {
+            Mark::Phase(number) => (0, number),
+            Mark::Released(frame) => (1, frame),
+            Mark::Durable(number) => (2, number),
+            Mark::Failed(number) => (3, number),
+            Mark::Page(MemoryKind::Text | MemoryKind::Ram, frame) => (4, frame),
+            Mark::Page(MemoryKind::PageTable, frame) => (5, frame),
+            Mark::Page(MemoryKind::Stack, frame) => (6, frame),
+            Mark::Other(value) => return value,
+        };
+        kind << 28 | number & Self::NUMBER
     }
 }
 

@@ -7,7 +7,7 @@ use eclipse_devices::{
     disk::{OpenError, eclipsefs},
     fault::Impossible,
 };
-use eclipse_trace::jsonl;
+use eclipse_trace::{import::qemu, jsonl};
 
 use crate::{boot::elf, memory::SizeError};
 
@@ -200,6 +200,15 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         why: jsonl::ReadError,
+    },
+    /// A log of QEMU's trace is no record of what a driver did.
+    #[error("{}", path.display())]
+    QemuLog {
+        /// The log.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        why: qemu::Error,
     },
     /// The host could not watch the machine run.
     #[error("the host could not {what}")]

@@ -25,6 +25,7 @@ mod irq;
 mod kvm;
 mod machine;
 pub mod memory;
+pub mod mutants;
 mod origin;
 mod outcome;
 mod postmortem;

@@ -44,6 +44,11 @@ impl<'a> Host<'a> {
         self.wires.stopping()
     }
 
+    /// Whether what only a judge wants to know is to be recorded.
+    pub(crate) fn is_witness(&self) -> bool {
+        self.recorder.is_witness()
+    }
+
     /// The host of one access, before it is known which device it is for.
     pub fn new(
         memory: &'a GuestMemoryMmap<()>,

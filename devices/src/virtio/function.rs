@@ -1,4 +1,5 @@
 mod window;
+mod witness;
 
 use std::io;
 
@@ -43,6 +44,7 @@ impl VirtioFunction {
     }
 
     fn store_common(&mut self, host: &mut Host<'_>, register: CommonCfg, width: u8, value: u64) {
+        let before = self.enabled(host);
         let halves = [Some(register), (width == 8).then(|| high_half(register)).flatten()];
         for (register, value) in halves.into_iter().flatten().zip([value, value >> 32]) {
             if let Err(violation) = self.common.store(&mut self.device, register, value as u32) {
@@ -53,6 +55,7 @@ impl VirtioFunction {
         if register == CommonCfg::DeviceStatus && value == 0 {
             self.forget_pending();
         }
+        self.witness_enabled(host, &before);
     }
 
     fn load_common(&mut self, register: CommonCfg, width: u8) -> u64 {
@@ -214,6 +217,7 @@ impl VirtioFunction {
             Ok(LegacyPlace::Register(register)) if register.writable() => {
                 let stored = host.accessed(Register::Legacy { function, register }, access);
                 let Some(value) = stored else { return };
+                let before = self.enabled(host);
                 if register == LegacyCfg::QueueNotify {
                     self.notify(host, None, value);
                 } else if let Err(violation) =
@@ -225,6 +229,7 @@ impl VirtioFunction {
                     self.forget_pending();
                 }
                 self.device.record_forgiven(host);
+                self.witness_enabled(host, &before);
                 return;
             }
             Ok(LegacyPlace::Register(_)) => Refusal::ReadOnly,

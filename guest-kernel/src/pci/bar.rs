@@ -1,7 +1,7 @@
 //! Base address registers: what they are and how large (PCI 3.0, 6.2.5.1).
 
 use super::config::{BAR0, COMMAND, Command, ConfigSpace};
-use crate::{hal::Hal, register::Register};
+use crate::{hal::Hal, mutant::mutated, register::Register};
 
 /// How many base address registers a type 0 header has.
 pub const COUNT: usize = 6;
@@ -115,6 +115,7 @@ impl Bars {
         let command = Command::from_bits_retain(space.load(COMMAND));
         // A BAR that decodes while all ones are in it answers to foreign addresses.
         let quiet = command - (Command::IO | Command::MEMORY);
+        let quiet = if mutated!(space.hal(), M06) { command } else { quiet };
         space.store(COMMAND, quiet.bits());
         let mut found = Self::default();
         let mut index = 0;
@@ -123,14 +124,25 @@ impl Bars {
             found.raw[index] = value;
             let upper = index + 1;
             if is_wide(value) && upper < count {
-                let (value_high, answer_high) = probe_register(space, upper);
+                let (value_high, answer_high) = match mutated!(space.hal(), M08 | M10) {
+                    false => probe_register(space, upper),
+                    true if mutated!(space.hal(), M08) => (0, u32::MAX),
+                    true => (space.load(register(upper)), u32::MAX),
+                };
+                let answer_high = if mutated!(space.hal(), M11) { 0 } else { answer_high };
                 found.raw[upper] = value_high;
                 found.bars[index] =
                     Bar::decode_64(join(value_high, value), join(answer_high, answer));
                 // The upper half is no BAR of its own.
                 index = upper + 1;
             } else {
-                found.bars[index] = Bar::decode(value, answer);
+                found.bars[index] = match mutated!(space.hal(), M12) && value & SPACE_IO != 0 {
+                    false => Bar::decode(value, answer),
+                    true => Bar::Port {
+                        base: value & !IO_BITS,
+                        size: (answer & !IO_BITS).wrapping_neg(),
+                    },
+                };
                 index = upper;
             }
         }
@@ -152,7 +164,7 @@ impl Bars {
         space.store(register(index), to as u32);
         let mut held = u64::from(space.load(register(index)));
         self.raw[index] = held as u32;
-        if is_wide(old) {
+        if is_wide(old) && !mutated!(space.hal(), M08 | M10) {
             space.store(register(index + 1), (to >> 32) as u32);
             let high = space.load(register(index + 1));
             self.raw[index + 1] = high;
@@ -197,6 +209,8 @@ fn probe_register<H: Hal>(space: &ConfigSpace<H>, index: usize) -> (u32, u32) {
     let value = space.load(register);
     space.store(register, u32::MAX);
     let answer = space.load(register);
-    space.store(register, value);
+    if !mutated!(space.hal(), M07) {
+        space.store(register, value);
+    }
     (value, answer)
 }

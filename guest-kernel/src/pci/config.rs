@@ -5,6 +5,7 @@ use core::fmt;
 use super::access::BusAccess;
 use crate::{
     hal::{Hal, Word},
+    mutant::mutated,
     register::Register,
 };
 
@@ -92,6 +93,11 @@ impl<H: Hal> ConfigSpace<H> {
         Self { hal, access, address }
     }
 
+    /// The machine.
+    pub(crate) fn hal(&self) -> &H {
+        &self.hal
+    }
+
     /// Which function this is.
     pub fn address(&self) -> Address {
         self.address
@@ -123,9 +129,9 @@ impl<H: Hal> ConfigSpace<H> {
             | u32::from(bus) << 16
             | u32::from(device) << 11
             | u32::from(function) << 8
-            | u32::from(offset & 0xfc);
+            | u32::from(offset & if mutated!(&self.hal, M04) { 0xff } else { 0xfc });
         self.hal.port_store(CONFIG_ADDRESS, address);
-        CONFIG_DATA + (offset & 3)
+        CONFIG_DATA + if mutated!(&self.hal, M05) { 0 } else { offset & 3 }
     }
 
     /// Where in the memory of its bus a register is: 4096 bytes for each function.

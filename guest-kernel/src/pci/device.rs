@@ -9,7 +9,7 @@ use super::{
         CLASS_REVISION, COMMAND, DEVICE_ID, HEADER_TYPE, INTERRUPT_LINE, INTERRUPT_PIN, VENDOR_ID,
     },
 };
-use crate::hal::Hal;
+use crate::{hal::Hal, mutant::mutated, register::Register};
 
 /// Header type bits 6:0 of an ordinary function.
 const TYPE_0: u8 = 0x00;
@@ -60,8 +60,9 @@ pub struct Device {
 impl Device {
     /// Loads the record of a function; `None` if there is none.
     pub(super) fn load<H: Hal>(space: &ConfigSpace<H>) -> Option<Self> {
+        let early = mutated!(space.hal(), M02).then(|| space.load(DEVICE_ID));
         let vendor_id = space.load(VENDOR_ID);
-        if matches!(vendor_id, 0 | u16::MAX) {
+        if matches!(vendor_id, 0 | u16::MAX) && early.is_none() {
             return None;
         }
         let device_id = space.load(DEVICE_ID);
@@ -198,6 +199,7 @@ impl Device {
     /// someone listens to the line.
     pub(super) fn enable<H: Hal>(&mut self, space: &ConfigSpace<H>, bus_master: bool) {
         let mut command = self.command(space) | self.spaces() | Command::INTX_DISABLE;
+        command.remove(if mutated!(space.hal(), M13) { Command::MEMORY } else { Command::empty() });
         command.set(Command::BUS_MASTER, bus_master);
         self.store_command(space, command);
     }
@@ -226,7 +228,14 @@ impl Device {
     }
 
     fn store_command<H: Hal>(&mut self, space: &ConfigSpace<H>, command: Command) {
-        space.store(COMMAND, command.bits());
+        if mutated!(space.hal(), M17) {
+            space.store(
+                Register::<u32>::at(COMMAND.offset()),
+                0xffff_0000 | u32::from(command.bits()),
+            );
+        } else {
+            space.store(COMMAND, command.bits());
+        }
         self.command = Some(command);
     }
 }

@@ -31,6 +31,7 @@ pub use window::{Window, check as check_window};
 use crate::{
     hal::{Hal, HalError},
     log,
+    mutant::mutated,
     register::Register,
 };
 
@@ -157,6 +158,8 @@ impl<H: Hal> Pci<H> {
             device.vendor_id == VENDOR_VIRTIO
                 && matches!(device.device_id, DEVICE_BLOCK | DEVICE_BLOCK_TRANSITIONAL)
                 && device.is_type_0()
+                && !(mutated!(&self.hal, M03) && device.is_multi_function())
+                && !(mutated!(&self.hal, M29) && device.revision > 1)
         })
     }
 

@@ -51,6 +51,11 @@ impl<H: Hal> Window<H> {
         Ok(Self { hal: hal.clone(), place })
     }
 
+    /// The machine.
+    pub(crate) fn hal(&self) -> &H {
+        &self.hal
+    }
+
     /// Bytes.
     pub fn len(&self) -> u64 {
         match self.place {
@@ -87,6 +92,17 @@ impl<H: Hal> Window<H> {
                 self.hal.device_store(memory, register.offset().into(), value);
             }
             Place::Port { base, .. } => self.hal.port_store(base + register.offset(), value),
+        }
+    }
+
+    /// Loads 64 bits of memory by one access, or stores them: only a mutant does.
+    pub(crate) fn access_64<T: Word>(&self, register: Register<T>, store: Option<u64>) -> u64 {
+        match self.place {
+            #[cfg(feature = "mutants")]
+            Place::Memory(memory) => {
+                self.hal.device_access_64(memory, register.offset().into(), store)
+            }
+            place => unreachable!("{store:?} at {} of {place:?}", register.offset()),
         }
     }
 

@@ -7,6 +7,7 @@ use core::fmt;
 use super::{error::Error, registers::common};
 use crate::{
     hal::Hal,
+    mutant::mutated,
     pci::{self, BAR_COUNT, Capabilities, Capability, ConfigSpace, msix::Msix},
 };
 
@@ -130,8 +131,14 @@ impl Listed {
     /// The list is damaged.
     pub fn load<H: Hal>(space: &ConfigSpace<H>) -> Result<Self, pci::Error> {
         let mut listed = Self::default();
+        if mutated!(space.hal(), L05) {
+            Capabilities::of(space).flatten().for_each(drop);
+        }
         for capability in Capabilities::of(space) {
             let capability = capability?;
+            if mutated!(space.hal(), M19) && !listed.candidates.is_empty() {
+                break;
+            }
             match capability.id {
                 VENDOR_SPECIFIC => listed.candidates.extend(Candidate::load(space, capability)),
                 pci::msix::ID if listed.msix.is_none() => {
@@ -139,6 +146,9 @@ impl Listed {
                 }
                 _ => {}
             }
+        }
+        if mutated!(space.hal(), M20) {
+            listed.candidates.reverse();
         }
         Ok(listed)
     }
@@ -195,23 +205,34 @@ impl Candidate {
         }
         let cap_len = space.load::<u8>(capability.register(2));
         // VIRTIO 1.4, 4.1.4.1: reserved types are skipped.
-        let kind = Kind::decode(space.load(capability.register(3)))?;
+        let cfg_type = space.load(capability.register(3));
+        let cfg_type = if mutated!(space.hal(), M23) && cfg_type == 5 { 4 } else { cfg_type };
+        let kind = Kind::decode(cfg_type)?;
         let len = if kind == Kind::Notify { LEN_NOTIFY } else { LEN };
         // 4.1.4.1: a longer capability is accepted; the fields stay where they are.
         if cap_len < len || !capability.holds(len.into()) {
             return None;
         }
         let bar = space.load::<u8>(capability.register(4));
+        let bar = if mutated!(space.hal(), M21) { 4 } else { bar };
+        if mutated!(space.hal(), M28) {
+            space.store(capability.register(8), 0_u32);
+        }
+        let behind = if mutated!(space.hal(), M24) { cap_len.into() } else { 16 };
         // 4.1.4.1: reserved values of `bar` are skipped.
         (usize::from(bar) < BAR_COUNT).then(|| Self {
             structure: Structure {
                 kind,
                 bar,
-                offset: space.load(capability.register(8)),
+                offset: match mutated!(space.hal(), M22) {
+                    false => space.load(capability.register(8)),
+                    true => 0,
+                },
                 length: space.load(capability.register(12)),
             },
             notify_off_multiplier: match kind {
-                Kind::Notify => space.load(capability.register(16)),
+                Kind::Notify if mutated!(space.hal(), M25) => 4,
+                Kind::Notify => space.load(capability.register(behind)),
                 _ => 0,
             },
         })

@@ -8,7 +8,9 @@ mod disks;
 mod faults;
 mod fsck;
 mod image;
+mod judge;
 mod mkfs;
+mod mutants;
 mod print;
 mod qemu;
 mod qemu_devices;
@@ -17,6 +19,7 @@ mod run;
 mod show;
 mod table;
 mod trace_file;
+mod transcript;
 
 use std::{ffi::OsString, process::ExitCode, time::Instant};
 
@@ -34,7 +37,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    run: run::RunArgs,
+    run: Box<run::RunArgs>,
 }
 
 const AFTER_HELP: &str = "\
@@ -51,15 +54,22 @@ Exit codes:
   2    something is wrong on the command line
   3    the host cannot: no /dev/kvm, an unreadable or invalid file, no QEMU
   4    the guest died: triple fault, reset, internal error of KVM, no end within --timeout
+  5    the guest succeeded or failed, and its driver broke a MUST: see --fail-on
   130  interrupted by Ctrl-C (128 + signal: 143 by SIGTERM)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Boot a guest on KVM (this is what happens without a command).
     #[command(after_help = AFTER_HELP)]
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Print a transcript that `run --trace` made.
     Show(show::ShowArgs),
+    /// Judge a transcript by the rules of VIRTIO and PCI.
+    ///
+    /// Exit codes: 0 no rule of --fail-on was broken, 5 one was, 3 it cannot be read.
+    Judge(judge::JudgeArgs),
+    /// List the rules by which `run` and `judge` judge.
+    Rules,
     /// List the faults that `run --fault` knows by name.
     Faults(faults::FaultsArgs),
     /// Write the embedded guest image to a file, to boot it elsewhere.
@@ -72,6 +82,10 @@ enum Command {
     ///
     /// Exit codes: 0 it is whole, 1 it is damaged, 3 there is none, or it cannot be read.
     Fsck(fsck::FsckArgs),
+    /// Boot drivers that are wrong on purpose, and show which rule notices each.
+    ///
+    /// Exit codes: 0 each is noticed by what has to, 5 one is not.
+    Mutants(mutants::MutantsArgs),
     /// Boot the same image and disks in stock QEMU, without KVM.
     Qemu(qemu::QemuArgs),
 }
@@ -122,13 +136,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn perform(cli: Cli, began: Instant) -> Result<u8, Failure> {
     match cli.command.unwrap_or(Command::Run(cli.run)) {
-        Command::Run(args) => run::run(args, began),
+        Command::Run(args) => run::run(*args, began),
         Command::Show(args) => show::show(args),
+        Command::Judge(args) => judge::judge(&args),
+        Command::Rules => judge::list(),
         Command::Faults(args) => faults::faults(&args),
         Command::Image(args) => image::image(&args),
         Command::Disk(args) => disk::disk(&args),
         Command::Mkfs(args) => mkfs::mkfs(&args),
         Command::Fsck(args) => fsck::fsck(&args),
+        Command::Mutants(args) => mutants::mutants(&args),
         Command::Qemu(args) => qemu::qemu(args),
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 use eclipse_devices::watch::Watching;
-use eclipse_trace::{Recorder, jsonl::About};
+use eclipse_trace::{Recorder, jsonl::About, rules::Report};
 use serde_json::json;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     console::Live,
     devices::DevicesArgs,
     faults::{self, FaultsArgs, InjectArgs},
+    judge::{self, ReportArgs},
     print,
     table::table,
     trace_file::TraceFile,
@@ -42,6 +43,14 @@ pub(super) struct RunArgs {
     /// Write the transcript to this file, for `show`
     #[arg(long, value_name = "FILE.jsonl")]
     trace: Option<PathBuf>,
+    /// Do not judge the driver by the rules of VIRTIO and PCI
+    #[arg(long, conflicts_with_all = ["rules", "fail_on", "coverage", "junit", "report"])]
+    no_judge: bool,
+    /// Judge the driver, which is the default
+    #[arg(long, overrides_with = "no_judge", hide = true)]
+    judge: bool,
+    #[command(flatten)]
+    report: ReportArgs,
     /// KVM's device
     #[arg(long, value_name = "PATH", default_value = "/dev/kvm")]
     kvm: PathBuf,
@@ -57,8 +66,11 @@ pub(super) fn run(args: RunArgs, began: Instant) -> Result<u8, Failure> {
         preset: args.devices.disks.preset.to_string(),
         cmdline: args.guest.cmdline.clone(),
     };
+    let kernel = args.guest.open_kernel()?;
+    // Read when somebody asks; a kernel that was replaced meanwhile has other places.
+    let again = args.guest.open_kernel()?;
     let machine = Machine::new(Config {
-        kernel: args.guest.open_kernel()?,
+        kernel,
         memory: args.guest.memory,
         cmdline: about.cmdline.clone(),
         devices: args.devices.config(args.guest.open_disk()?)?,
@@ -68,12 +80,18 @@ pub(super) fn run(args: RunArgs, began: Instant) -> Result<u8, Failure> {
     })
     .map_err(|error| schedule.failure(error))?;
     let trace = args.trace.as_deref().map(|path| TraceFile::new(path, &about)).transpose()?;
+    let judge = (!args.no_judge).then(|| judge::Live::new(args.report.judge()));
+    let sink = trace.as_ref().map(TraceFile::sink);
+    let recorder = match &judge {
+        Some(judge) => Recorder::keeping_last(KEPT, Some(judge.sink(sink))).witness(),
+        None => Recorder::keeping_last(KEPT, sink),
+    };
     let options = RunOptions {
         timeout: args.guest.timeout,
         console: console(&args.guest)?,
         input: io::stdin().as_fd().try_clone_to_owned().ok().map(File::from),
         signals: Some(&signals),
-        recorder: Recorder::keeping_last(KEPT, trace.as_ref().map(TraceFile::sink)),
+        recorder,
     };
     let mut run = machine.run(options)?;
     run.recorder.finish();
@@ -82,9 +100,27 @@ pub(super) fn run(args: RunArgs, began: Instant) -> Result<u8, Failure> {
     }
     // From here on a signal may end the program: there is nothing half-written.
     drop(signals);
-    let startup = run.timing.began.map(|first| first - began);
-    report(&args.guest, args.trace.as_deref(), &run, startup.unwrap_or_default())?;
-    Ok(run.outcome.exit_code())
+    let startup = run.timing.began.map(|first| first - began).unwrap_or_default();
+    let mut verdict = judge.map(|judge| judge.finish(&run.outcome));
+    if let Some(verdict) = verdict.as_mut().filter(|verdict| !verdict.findings.is_empty()) {
+        let source = again.source();
+        verdict.place(|rip| source.locate(rip));
+    }
+    if let Some(verdict) = &verdict {
+        args.report.write(verdict, &name(&about))?;
+    }
+    report(&args.guest, &args.report, args.trace.as_deref(), &run, verdict.as_ref(), startup)?;
+    Ok(match (&run.outcome, verdict) {
+        (Outcome::Success | Outcome::Failure(_), Some(verdict)) if args.report.fails(&verdict) => {
+            judge::BROKEN
+        }
+        (outcome, _) => outcome.exit_code(),
+    })
+}
+
+/// What a run is called in a report.
+fn name(about: &About) -> String {
+    format!("{} {}", about.preset, about.cmdline).trim_end().into()
 }
 
 /// Where the guest's output goes while it runs.
@@ -99,8 +135,10 @@ fn console(args: &GuestArgs) -> Result<Option<Box<dyn Console>>, Error> {
 
 fn report(
     args: &GuestArgs,
+    rules: &ReportArgs,
     trace: Option<&std::path::Path>,
     run: &Run,
+    judged: Option<&Report>,
     startup: Duration,
 ) -> Result<(), Error> {
     let post_mortem = run.post_mortem.as_ref().map(ToString::to_string);
@@ -124,6 +162,7 @@ fn report(
             "startup_us": micros(startup),
             "trace": trace.map(|path| path.display().to_string()),
             "post_mortem": post_mortem,
+            "judge": judged.map(Report::json),
         });
         return print(&format!("{object}\n"));
     }
@@ -133,8 +172,16 @@ fn report(
         }
         print::to_stderr(&post_mortem.map(|text| format!("\n{text}")).unwrap_or_default());
         print(&table(run.recorder.summary(), &run.timing))?;
+        if let Some(judged) = judged {
+            print(&format!("\n{}", rules.text(judged)))?;
+        }
     }
-    print(&verdict(&run.outcome))
+    print(&verdict(&run.outcome))?;
+    // Who wants to read nothing else wants to read this.
+    match judged.filter(|judged| args.quiet && rules.fails(judged)) {
+        Some(judged) => print(&format!("judge: {}\n", judged.summary())),
+        None => Ok(()),
+    }
 }
 
 /// The last line of a run.

@@ -1,14 +1,13 @@
 use std::{
-    fs::File,
-    io::{self, BufReader, BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::PathBuf,
     slice,
 };
 
 use clap::{Args, CommandFactory, error::ErrorKind};
-use eclipse_trace::{Bdf, Entry, Filter, Kind, jsonl, text};
+use eclipse_trace::{Bdf, Entry, Filter, Kind, text};
 
-use super::{Cli, Failure};
+use super::{Cli, Failure, transcript};
 use crate::Error;
 
 /// Which transcript, and what of it.
@@ -39,13 +38,7 @@ pub(super) fn show(args: ShowArgs) -> Result<u8, Failure> {
         let what = format!("--from {from} is after --to {to}; give them in order\n");
         return Err(Failure::Usage(Cli::command().error(ErrorKind::ValueValidation, what)));
     }
-    let path = &args.file;
-    let file = File::open(path).map_err(|source| Error::Read { path: path.into(), source })?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(Error::NotAFile { path: path.into(), is: "a directory" }.into());
-    }
-    let recording = jsonl::read(BufReader::new(file))
-        .map_err(|why| Error::Transcript { path: path.into(), why })?;
+    let recording = transcript::read(&args.file)?;
     let filter = Filter { device: args.device, kinds: args.kind, from: args.from, to: args.to };
     match print(recording.entries.iter().filter(|entry| filter.admits(entry))) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

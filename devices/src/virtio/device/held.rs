@@ -87,6 +87,9 @@ impl VirtioDevice {
 
     /// Carries out the request in `chain` and gives it back, unless a fault has it otherwise.
     pub(super) fn finish(&mut self, host: &mut Host<'_>, chain: Chain) -> Result<(), Violation> {
+        if host.is_witness() {
+            self.existing(chain.queue())?.witness_altered(host, &chain);
+        }
         let written = self.blk.carry_out(host, &chain)?;
         let fate = host.fate(chain.head());
         let forgery = host.forgery();

@@ -43,6 +43,9 @@ impl VirtioDevice {
         // work is bounded by the queue's size, whatever the requests write to RAM.
         queue.available(host)?;
         while let Some(chain) = self.existing(index)?.take(host)? {
+            if host.is_witness() {
+                self.existing(index)?.witness_taken(host, &chain);
+            }
             if self.waiting.defers() {
                 self.waiting.push(chain);
             } else {

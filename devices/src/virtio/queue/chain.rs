@@ -27,7 +27,7 @@ impl Flags {
 }
 
 /// An entry of a descriptor table (VIRTIO 1.4, 2.7.5), copied out of guest memory.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     /// Which table it is in.
     pub(crate) table: Table,
@@ -43,6 +43,11 @@ pub(crate) struct Descriptor {
 }
 
 impl Descriptor {
+    /// Whether its buffer is for the device to write.
+    pub(super) fn writable(&self) -> bool {
+        self.flags.contains(Flags::WRITE)
+    }
+
     pub(crate) fn from_bytes(table: Table, index: u16, bytes: [u8; 16]) -> Self {
         let word = u128::from_le_bytes(bytes);
         Self {
@@ -80,6 +85,8 @@ pub(crate) struct Chain {
     descriptors: Vec<Descriptor>,
     /// How many of them are readable.
     split: usize,
+    /// The descriptor that names its indirect table, if it has one.
+    indirect: Option<Descriptor>,
 }
 
 impl Chain {
@@ -87,7 +94,7 @@ impl Chain {
     pub(super) fn new(queue: u16, head: u16, spare: &mut Vec<Descriptor>) -> Self {
         let mut descriptors = mem::take(spare);
         descriptors.clear();
-        Self { queue, head, id: head, slots: 1, descriptors, split: 0 }
+        Self { queue, head, id: head, slots: 1, descriptors, split: 0, indirect: None }
     }
 
     /// The memory that it took.
@@ -117,6 +124,21 @@ impl Chain {
     pub(super) fn push_packed(&mut self, descriptor: Descriptor) -> Result<(), Violation> {
         let broken = |_| PackedViolation::ReadableAfterWritable(descriptor.index).into();
         self.push(descriptor).map_err(broken)
+    }
+
+    /// Says which descriptor names its indirect table.
+    pub(super) fn set_indirect(&mut self, descriptor: Descriptor) {
+        self.indirect = Some(descriptor);
+    }
+
+    /// The descriptor that names its indirect table, if it has one.
+    pub(super) fn indirect(&self) -> Option<&Descriptor> {
+        self.indirect.as_ref()
+    }
+
+    /// Its descriptors of buffers.
+    pub(super) fn descriptors(&self) -> &[Descriptor] {
+        &self.descriptors
     }
 
     /// Says what the used element is to name it by.

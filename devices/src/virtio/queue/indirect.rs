@@ -26,6 +26,7 @@ pub(super) fn walk_split(
     if descriptor.len == 0 || !descriptor.len.is_multiple_of(ENTRY) {
         return Err(Violation::IndirectTableLength(descriptor.len));
     }
+    chain.set_indirect(*descriptor);
     let entries = descriptor.len / ENTRY;
     let mut index = 0;
     loop {
@@ -73,6 +74,7 @@ pub(super) fn walk_packed(
         Ok(entries) if entries <= layout.size => entries,
         _ => return Err(PackedViolation::ListTooLong(chain.head()).into()),
     };
+    chain.set_indirect(*descriptor);
     for index in 0..entries {
         let entry = host.read_packed_entry(layout.queue, index, descriptor.addr)?;
         if !(entry.flags - Flags::WRITE).is_empty() {

@@ -8,6 +8,7 @@ mod event;
 mod indirect;
 mod packed;
 mod split;
+mod witness;
 
 use eclipse_trace::{PackedViolation, Violation};
 

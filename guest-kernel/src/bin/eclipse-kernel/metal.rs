@@ -2,8 +2,11 @@
 
 use core::{arch::asm, fmt, time::Duration};
 
+#[cfg(feature = "mutants")]
+use eclipse_kernel::mutant::Mutant;
 use eclipse_kernel::{
     hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word},
+    mark,
     pci::ConfigAccess,
 };
 
@@ -81,6 +84,43 @@ pub fn set_ecam(access: ConfigAccess) {
     *ECAM.borrow() = Some(access);
 }
 
+/// What [`Hal::mutant`] answers; the command line tells.
+#[cfg(feature = "mutants")]
+static MUTANT: Shared<Option<Mutant>> = Shared::new(None);
+
+/// Notes which mistake the drivers are to make.
+#[cfg(feature = "mutants")]
+pub fn set_mutant(mutant: Option<Mutant>) {
+    *MUTANT.borrow() = mutant;
+}
+
+/// Loads or stores 64 bits of device memory, by one instruction.
+#[cfg(feature = "mutants")]
+fn access_64(memory: DeviceMemory, offset: u64, store: Option<u64>) -> u64 {
+    let address = register::<u32>(memory, offset);
+    let mut value = store.unwrap_or_default();
+    // SAFETY: `memory` came from `map_device`, which keeps it mapped, and RAM is never part of it.
+    unsafe {
+        match store {
+            Some(_) => {
+                asm!("mov qword ptr [{}], {}", in(reg) address, in(reg) value, options(nostack, preserves_flags))
+            }
+            None => {
+                asm!("mov {}, qword ptr [{}]", out(reg) value, in(reg) address, options(nostack, preserves_flags))
+            }
+        }
+    }
+    value
+}
+
+/// Whether [`Hal::mark`] says anything; the command line tells.
+static MARKS: Shared<bool> = Shared::new(false);
+
+/// Notes whether the run is marked.
+pub fn set_marks(on: bool) {
+    *MARKS.borrow() = on;
+}
+
 /// How often is asked for an interrupt that is under way.
 const ARRIVAL: u32 = 100_000;
 
@@ -116,6 +156,10 @@ impl Hal for Metal {
 
     unsafe fn release_dma(&self, memory: DmaMemory, size: usize, align: usize) {
         memory::release_dma(memory.address, size, align);
+        // Frames are not shared, so whole pages are free now.
+        for frame in mark::frames(memory.address, size) {
+            self.mark(mark::released(frame));
+        }
     }
 
     fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {
@@ -166,6 +210,22 @@ impl Hal for Metal {
 
     fn pause(&self) {
         core::hint::spin_loop();
+    }
+
+    #[cfg(feature = "mutants")]
+    fn mutant(&self) -> Option<Mutant> {
+        *MUTANT.borrow()
+    }
+
+    #[cfg(feature = "mutants")]
+    fn device_access_64(&self, memory: DeviceMemory, offset: u64, store: Option<u64>) -> u64 {
+        access_64(memory, offset, store)
+    }
+
+    fn mark(&self, word: u32) {
+        if *MARKS.borrow() {
+            arch::port_store(mark::PORT, word);
+        }
     }
 
     fn ecam(&self) -> Option<ConfigAccess> {

@@ -4,6 +4,7 @@ use super::Error;
 use crate::{
     block::BLOCK_SIZE,
     hal::Hal,
+    mutant::mutated,
     virtio::{
         features::Features,
         registers::blk,
@@ -91,11 +92,22 @@ impl Fields {
         let optional = |feature, field| -> Result<Option<u32>, transport::Error> {
             with(feature).then(|| transport.load_config(field)).transpose()
         };
-        let low = transport.load_config(blk::CAPACITY_LOW)?;
-        let high = transport.load_config(blk::CAPACITY_HIGH)?;
+        let hal = transport.hal();
+        if mutated!(hal, L06) {
+            optional(Features::BLK_SIZE, blk::BLK_SIZE)?;
+        }
+        let sectors = match mutated!(hal, M55 | M56) {
+            false => {
+                let low = transport.load_config(blk::CAPACITY_LOW)?;
+                let high = transport.load_config(blk::CAPACITY_HIGH)?;
+                u64::from(high) << 32 | u64::from(low)
+            }
+            true if mutated!(hal, M55) => transport.load_config(blk::CAPACITY_LOW)?.into(),
+            true => transport.load_config_64(blk::CAPACITY_LOW)?,
+        };
         Ok(Self {
-            sectors: u64::from(high) << 32 | u64::from(low),
-            size_max: optional(Features::SIZE_MAX, blk::SIZE_MAX)?,
+            sectors,
+            size_max: optional(Features::SIZE_MAX, blk::SIZE_MAX)?.filter(|_| !mutated!(hal, M60)),
             seg_max: optional(Features::SEG_MAX, blk::SEG_MAX)?,
             blk_size: optional(Features::BLK_SIZE, blk::BLK_SIZE)?,
             geometry: match with(Features::GEOMETRY) {
@@ -115,7 +127,7 @@ impl Fields {
                 )),
                 false => None,
             },
-            write_back: match with(Features::CONFIG_WCE) {
+            write_back: match with(Features::CONFIG_WCE) || mutated!(hal, M58) {
                 true => Some(transport.load_config(blk::WRITEBACK)?),
                 false => None,
             },
@@ -148,7 +160,14 @@ impl Config {
         features: Features,
     ) -> Result<Self, Error> {
         let fields = transport.read_config(|transport| Fields::load(transport, features))?;
-        Self::check_fields(&fields, features)
+        let mut config = Self::check_fields(&fields, features)?;
+        if mutated!(transport.hal(), M152) {
+            config.sectors = u64::MAX / SECTOR as u64;
+        }
+        if mutated!(transport.hal(), M156) {
+            config.read_only = false;
+        }
+        Ok(config)
     }
 
     fn check_fields(fields: &Fields, features: Features) -> Result<Self, Error> {

@@ -4,19 +4,21 @@ use core::time::Duration;
 
 use super::{
     Error, State, VirtioBlk,
-    config::Limits,
+    config::{Limits, SECTOR},
     request::{self, ID_BYTES, Kind, RANGE, Request},
-    slots::{Stage, Token},
+    slots::{PAGE, Stage, Token},
 };
 use crate::{
     hal::{Hal, Interrupt},
     log,
+    mutant::mutated,
 };
 
 /// The most bytes of one request; longer ones are split.
 pub(super) const REQUEST_BYTES: usize = 64 * 1024;
-/// How long a completion may take.
-pub const COMPLETION_LIMIT: Duration = Duration::from_secs(5);
+/// How long a completion may take; many a mutant waits for one in vain.
+pub const COMPLETION_LIMIT: Duration =
+    Duration::from_millis(if cfg!(feature = "mutants") { 250 } else { 5000 });
 /// How long the driver sleeps until it looks at the ring without an interrupt.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The shortest sleep of a task until it looks at the ring, where there is no interrupt.
@@ -71,11 +73,12 @@ impl<H: Hal> VirtioBlk<H> {
     /// As [`VirtioBlk::submit_read`].
     pub fn submit_flush(&mut self) -> Result<Option<Token>, Error> {
         // VIRTIO 1.4, 5.2.5.1: without FLUSH and CONFIG_WCE the device writes through.
-        if !self.config.flush {
+        if !self.config.flush || mutated!(&self.hal, M155) {
             return Ok(None);
         }
         // 5.2.6.1: sector 0, no data.
-        self.submit(Kind::Flush, 0, 0, &[]).map(Some)
+        let bytes = if mutated!(&self.hal, M154) { SECTOR } else { 0 };
+        self.submit(Kind::Flush, 0, bytes, &[]).map(Some)
     }
 
     /// Submits a request for the device's ID.
@@ -249,6 +252,9 @@ impl<H: Hal> VirtioBlk<H> {
         let ended = waited.and_then(|written| self.outcome(&token, &request, written, into));
         // A wait may end before its request: that has its memory until it is back, too.
         self.slots.forget(&token);
+        if ended.is_err() {
+            self.mark_failed();
+        }
         ended
     }
 
@@ -260,19 +266,25 @@ impl<H: Hal> VirtioBlk<H> {
         into: &mut [u8],
     ) -> Result<(), Error> {
         let Request { kind, sector, bytes } = *request;
-        let status = self.slots.headers.outcome(token.slot);
+        let status = match mutated!(&self.hal, M145) {
+            false => self.slots.headers.outcome(token.slot),
+            true => Ok(()),
+        };
         status.map_err(|failure| request::failed(request, failure))?;
         if !kind.device_writes() {
             return Ok(());
         }
         // VIRTIO 1.4, 2.7.8.3: what lies behind `used.len` bytes is not data. An ID may be short.
         let expected = request.written();
-        if written != expected && (kind == Kind::Read || written > expected) {
+        let wrong = written != expected && (kind == Kind::Read || written > expected);
+        if wrong && !mutated!(&self.hal, M136 | L14) {
             return Err(Error::Length { kind, sector, written, expected });
         }
         assert!(into.len() == bytes as usize, "not the request's bytes");
+        // The pages behind the first one are elsewhere, and the device wrote beside them.
+        let got = if mutated!(&self.hal, M114) { into.len().min(PAGE) } else { into.len() };
         if let Some(data) = self.slots.data(token.slot) {
-            data.copy_to(into);
+            data.copy_to(&mut into[..got]);
         }
         Ok(())
     }
@@ -306,7 +318,9 @@ impl<H: Hal> VirtioBlk<H> {
                 let (woken, before) = (self.idle(queue, waited), self.completed);
                 wakeups += u32::from(woken == Woken::Interrupted);
                 // After a time-out too: only the interrupt may be lost.
-                self.reap()?;
+                if !mutated!(&self.hal, M138) || waited < AT_ONCE {
+                    self.reap()?;
+                }
                 if woken == Woken::TimedOut && self.completed != before {
                     self.look_for_interrupt(queue);
                 }
@@ -336,6 +350,12 @@ impl<H: Hal> VirtioBlk<H> {
 
     /// Starts the device again, because of a request that it has for too long.
     fn recover_from(&mut self, Request { kind, sector, .. }: Request) -> Result<(), Error> {
+        if mutated!(&self.hal, M159) {
+            let overdue = self.slots.with_device();
+            let lost = Stage::Lost(Error::TimedOut { kind, sector });
+            overdue.into_iter().for_each(|slot| self.slots.set(slot, lost));
+            return Ok(());
+        }
         let needs_reset = self.transport.needs_reset();
         self.recover(match needs_reset {
             true => Error::NeedsReset,

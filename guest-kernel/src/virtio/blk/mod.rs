@@ -33,6 +33,8 @@ use super::{
 };
 use crate::{
     hal::Hal,
+    mark::{self, Told},
+    mutant::mutated,
     pci::{self, Address, Pci},
 };
 
@@ -93,6 +95,9 @@ pub struct VirtioBlk<H: Hal> {
     completed: u64,
     /// How many requests were found complete without the interrupt that tells of them.
     interrupts_lost: u32,
+    /// How often a caller was told that its data is durable, and that its request failed.
+    durable: Told,
+    failed: Told,
 }
 
 impl<H: Hal> VirtioBlk<H> {
@@ -114,6 +119,9 @@ impl<H: Hal> VirtioBlk<H> {
         let started = negotiate(&mut transport, &options).and_then(|negotiated| {
             let (features, config) = negotiated;
             let slots = Slots::new(&hal)?;
+            if mutated!(&hal, M48) {
+                transport.driver_ok();
+            }
             let queues = enable_queues(&mut transport, &options, features, &config)?;
             Ok((features, config, slots, queues))
         });
@@ -125,7 +133,9 @@ impl<H: Hal> VirtioBlk<H> {
             }
         };
         transport.unmask_interrupts();
-        transport.driver_ok();
+        if !mutated!(&hal, M48) {
+            transport.driver_ok();
+        }
         Ok(Self {
             hal,
             transport,
@@ -141,6 +151,8 @@ impl<H: Hal> VirtioBlk<H> {
             config_changed: false,
             completed: 0,
             interrupts_lost: 0,
+            durable: Told::default(),
+            failed: Told::default(),
         })
     }
 
@@ -182,6 +194,18 @@ impl<H: Hal> VirtioBlk<H> {
     /// What was negotiated.
     pub fn features(&self) -> Features {
         self.features
+    }
+
+    /// Marks that a caller is told of durable data.
+    fn mark_durable(&mut self) {
+        let number = self.durable.next();
+        self.hal.mark(mark::durable(number));
+    }
+
+    /// Marks that a caller is told of a failed request.
+    fn mark_failed(&mut self) {
+        let number = self.failed.next();
+        self.hal.mark(mark::failed(number));
     }
 
     /// How many request queues are in use.
@@ -230,7 +254,10 @@ impl<H: Hal> VirtioBlk<H> {
     /// The device does not confirm the reset; its memory is leaked.
     pub fn close(mut self) -> Result<(), Error> {
         self.running()?;
-        let ended = self.transport.shut_down();
+        let ended = match mutated!(&self.hal, M157) {
+            false => self.transport.shut_down(),
+            true => Ok(()),
+        };
         self.state = if ended.is_ok() { State::Failed } else { State::Lost };
         if ended.is_ok() {
             self.slots.reset();

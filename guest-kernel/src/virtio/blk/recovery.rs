@@ -9,7 +9,7 @@ use super::{
     request::{Kind, RANGE_SECTORS, Request},
     slots::Stage,
 };
-use crate::{hal::Hal, log, virtio::status::Isr};
+use crate::{hal::Hal, log, mutant::mutated, virtio::status::Isr};
 
 /// How often in a row the device is started again without completing a request.
 pub const TRIES: u32 = 3;
@@ -50,6 +50,10 @@ impl<H: Hal> VirtioBlk<H> {
 
     fn restart(&mut self, unfinished: &[u16]) -> Result<(), Error> {
         self.bring_up()?;
+        if mutated!(&self.hal, M160) {
+            let index = self.completed as u16;
+            self.queues.iter_mut().for_each(|queue| queue.queue.go_on_at(index));
+        }
         for &slot in unfinished {
             let Some((request, _)) = self.slots.request(slot) else { continue };
             // It may be another device since: smaller, read-only, with fewer kinds of requests.

@@ -8,6 +8,7 @@ use super::Error;
 use crate::{
     dma::{DmaBuffer, DmaError},
     hal::Hal,
+    mutant::mutated,
     virtio::queue::Segment,
 };
 
@@ -138,8 +139,10 @@ impl<H: Hal> Headers<H> {
         let page = &mut self.pages[page];
         page.store(place, request.kind as u32);
         page.store(place + 4, 0_u32);
-        page.store(place + 8, request.header_sector());
-        page.store(place + STATUS, NOT_WRITTEN);
+        let unit = if mutated!(page.hal(), M147) { 512 } else { 1 };
+        page.store(place + 8, request.header_sector() * unit);
+        let status = if mutated!(page.hal(), M146) { 0 } else { NOT_WRITTEN };
+        page.store(place + STATUS, status);
     }
 
     /// The chain of a request: header, data in pieces of at most `piece` bytes, status.
@@ -162,6 +165,7 @@ impl<H: Hal> Headers<H> {
             left -= len;
         }
         chain.push(Segment { address: header + STATUS as u64, len: 1, device_writes: true });
+        mutate(&mut chain, request, data);
         chain
     }
 
@@ -185,6 +189,38 @@ impl<H: Hal> Headers<H> {
     fn place(&self, slot: u16) -> (usize, usize) {
         let slot = usize::from(slot);
         (slot / PLACES, slot % PLACES * PLACE)
+    }
+}
+
+/// What a mutant makes of the chain of a request.
+fn mutate<H: Hal>(chain: &mut Vec<Segment>, request: &Request, data: Option<&DmaBuffer<H>>) {
+    let Some(data) = data.filter(|_| request.bytes > 0) else { return };
+    let (hal, last) = (data.hal(), chain.len() - 1);
+    match request.kind {
+        Kind::Read if mutated!(hal, M103) => chain[0].device_writes = true,
+        Kind::Read if mutated!(hal, M104) => chain[1].device_writes = false,
+        Kind::Write if mutated!(hal, M105) => chain[1].device_writes = true,
+        _ if mutated!(hal, M106) => chain[last].device_writes = false,
+        Kind::Read if mutated!(hal, M107) => chain.swap(0, 1),
+        Kind::Read if mutated!(hal, M108) => chain.swap(1, last),
+        _ if mutated!(hal, M109) => chain[last].len = 2,
+        _ if mutated!(hal, M110) => chain[0].len = 8,
+        _ if mutated!(hal, M111) => chain[0].len = 24,
+        _ if mutated!(hal, M112) => chain[1].len = 0,
+        _ if mutated!(hal, M113) => chain[1].address = data.virtual_address(),
+        Kind::Read if mutated!(hal, M149) => chain[1].len -= 1,
+        Kind::Read if mutated!(hal, M150) => chain[1].len += 1,
+        _ if mutated!(hal, L09) => cut(chain),
+        _ => {}
+    }
+}
+
+/// Cuts the header and the data of a request in two, at odd bytes (VIRTIO 1.4, 2.7.4).
+fn cut(chain: &mut Vec<Segment>) {
+    for whole in [1, 0] {
+        let Segment { address, len, device_writes } = chain[whole];
+        chain[whole].len = 7;
+        chain.insert(whole + 1, Segment { address: address + 7, len: len - 7, device_writes });
     }
 }
 

@@ -5,6 +5,7 @@ use alloc::{vec, vec::Vec};
 use super::Error;
 use crate::{
     hal::{Hal, Interrupt},
+    mutant::mutated,
     virtio::{
         features::Features,
         queue::{Segment, Settings, Virtqueue},
@@ -41,7 +42,7 @@ impl<H: Hal> RequestQueue<H> {
         let failed = |source| Error::Queue { queue: index, source };
         let offered = transport.select_queue(index)?;
         let settings = Settings {
-            size: offered,
+            size: if mutated!(transport.hal(), M63) { offered.min(4) } else { offered },
             packed: features.contains(Features::RING_PACKED),
             event_idx: features.contains(Features::EVENT_IDX),
             indirect: features.contains(Features::INDIRECT_DESC),
@@ -66,6 +67,9 @@ impl<H: Hal> RequestQueue<H> {
     /// Says what tells of completions; without an interrupt the device is asked for none.
     pub(super) fn listen(&mut self, interrupt: Option<Interrupt>) {
         self.interrupt = interrupt;
+        if mutated!(self.doorbell.hal(), M50) {
+            self.doorbell.ring();
+        }
         if interrupt.is_none() {
             self.queue.set_interrupts(false);
         }
@@ -87,14 +91,20 @@ impl<H: Hal> RequestQueue<H> {
         slot: u16,
         chain: &[Segment],
     ) -> Result<(), crate::virtio::queue::Error> {
+        if mutated!(self.doorbell.hal(), M89) {
+            self.doorbell.ring();
+        }
         let id = self.queue.submit(chain)?;
         self.owners[usize::from(id)] = Some(slot);
-        self.unannounced = true;
+        self.unannounced = !mutated!(self.doorbell.hal(), M89 | M127);
         Ok(())
     }
 
     /// Notifies the device of all that was submitted since the last call, if it wants that.
     pub(super) fn notify(&mut self) {
+        if mutated!(self.doorbell.hal(), L08) {
+            self.doorbell.ring();
+        }
         if self.unannounced && self.queue.should_notify() {
             self.doorbell.ring();
         }

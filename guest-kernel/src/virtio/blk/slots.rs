@@ -17,7 +17,7 @@ use crate::{
 /// The most requests in flight.
 const MOST: u16 = 1024;
 /// Data memory comes in pages.
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 
 /// A request in flight: give it to [`VirtioBlk::finish`](super::VirtioBlk::finish), or to
 /// [`VirtioBlk::forget`](super::VirtioBlk::forget).

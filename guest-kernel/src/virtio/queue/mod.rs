@@ -245,6 +245,13 @@ impl<H: Hal> Virtqueue<H> {
         }
     }
 
+    /// Goes on where a queue before it was, as only a mutant does.
+    pub(crate) fn go_on_at(&mut self, index: u16) {
+        if let Self::Split(queue) = self {
+            queue.go_on_at(index);
+        }
+    }
+
     /// Gives the rings and tables up for good: see [`crate::dma::DmaBuffer::abandon`].
     pub fn abandon(&mut self) {
         match self {

@@ -8,7 +8,7 @@ use super::{
     check,
     indirect::{Order, Tables},
 };
-use crate::{dma::DmaBuffer, hal::Hal};
+use crate::{dma::DmaBuffer, hal::Hal, mutant::mutated};
 
 /// The most descriptors that a split queue can have (2.7).
 const LIMIT: u16 = 1 << 15;
@@ -77,16 +77,21 @@ pub struct SplitQueue<H: Hal> {
 
 impl<H: Hal> SplitQueue<H> {
     pub(super) fn new(hal: &H, settings: Settings) -> Result<Self, Error> {
-        let size = size(settings)?;
+        let size = if mutated!(hal, M65) { 24 } else { size(settings)? };
         let layout = Layout::new(size, settings.legacy);
+        // Zeroed, as 2.7.10.1 wants used.flags to be.
+        let mut memory = DmaBuffer::new(hal, layout.bytes, PAGE)?;
+        if mutated!(hal, M83) {
+            memory.fill(&alloc::vec![0xa5; layout.bytes]);
+        }
         Ok(Self {
-            // Zeroed, as 2.7.10.1 wants used.flags to be.
-            memory: DmaBuffer::new(hal, layout.bytes, PAGE)?,
+            memory,
             layout,
             size,
             free: FreeList::new(size),
             chains: Chains::new(size),
-            tables: settings.indirect.then(|| Tables::new(hal, size, Order::Linked)),
+            tables: (settings.indirect || mutated!(hal, M115))
+                .then(|| Tables::new(hal, size, Order::Linked)),
             event_idx: settings.event_idx,
             avail_index: 0,
             used_index: 0,
@@ -98,7 +103,15 @@ impl<H: Hal> SplitQueue<H> {
 
     pub(super) fn areas(&self) -> Areas {
         let at = |offset| self.memory.address() + offset as u64;
-        Areas { desc: at(0), driver: at(self.layout.avail), device: at(self.layout.used) }
+        // What a clause does not allow, the device may refuse: then it is not enabled.
+        let desc = if mutated!(self.memory.hal(), M74) { 8 } else { 0 };
+        let driver = if mutated!(self.memory.hal(), M75) { 1 } else { 0 };
+        let device = if mutated!(self.memory.hal(), M76) { 2 } else { 0 };
+        Areas {
+            desc: at(desc),
+            driver: at(self.layout.avail + driver),
+            device: at(self.layout.used + device),
+        }
     }
 
     pub(super) fn size(&self) -> u16 {
@@ -107,7 +120,7 @@ impl<H: Hal> SplitQueue<H> {
 
     pub(super) fn fits(&self, segments: usize) -> bool {
         let takes = if self.takes_table(segments) { 1 } else { segments };
-        (1..=usize::from(self.free.len())).contains(&takes)
+        (1..=usize::from(self.free.len())).contains(&takes) || mutated!(self.memory.hal(), M120)
     }
 
     pub(super) fn next_id(&self) -> Option<u16> {
@@ -124,10 +137,18 @@ impl<H: Hal> SplitQueue<H> {
 
     /// VIRTIO 1.4, 2.7.13: the descriptors, the entry of the ring, the index.
     pub(super) fn submit(&mut self, segments: &[Segment]) -> Result<u16, Error> {
-        check(segments, self.size)?;
+        if !mutated!(self.memory.hal(), M106 | M107 | M112) {
+            check(segments, self.size)?;
+        }
+        if mutated!(self.memory.hal(), M120) && usize::from(self.free.len()) < segments.len() {
+            self.free = FreeList::new(self.size);
+        }
         let Some(head) = self.free.first().filter(|_| self.fits(segments.len())) else {
             return Err(Error::Full);
         };
+        if mutated!(self.memory.hal(), M88) {
+            self.memory.store(self.layout.avail + INDEX, self.avail_index.wrapping_add(1));
+        }
         match &mut self.tables {
             Some(tables) if tables.serves(segments.len()) => {
                 let table = tables.store(head, segments)?;
@@ -135,8 +156,17 @@ impl<H: Hal> SplitQueue<H> {
             }
             _ => self.store_chain(segments, 0),
         }
+        if mutated!(self.memory.hal(), M87) {
+            self.memory.store(self.layout.avail + INDEX, self.avail_index.wrapping_add(1));
+        }
         self.store_entry(head);
         self.store_index();
+        if mutated!(self.memory.hal(), M116) {
+            self.memory.store(DESC * usize::from(head), segments[0].address);
+        }
+        if mutated!(self.memory.hal(), M119) {
+            self.free.put_back(head, segments.len() as u16);
+        }
         Ok(head)
     }
 
@@ -146,6 +176,7 @@ impl<H: Hal> SplitQueue<H> {
         for (segment, more) in segments.iter().zip((0..segments.len()).rev()) {
             let index = self.free.take();
             let next = self.free.first().filter(|_| more > 0);
+            let next = self.mutated_next(next, head, index, more);
             self.store_descriptor(index, segment, flags, next);
         }
         if let Some(head) = head {
@@ -161,18 +192,51 @@ impl<H: Hal> SplitQueue<H> {
         self.memory.store(base, segment.address);
         self.memory.store(base + 8, segment.len);
         self.memory.store(base + 12, flags | write | goes_on);
-        self.memory.store(base + 14, next.unwrap_or(0));
+        let last = if mutated!(self.memory.hal(), L03) { 0xa5a5 } else { 0 };
+        self.memory.store(base + 14, next.unwrap_or(last));
+    }
+
+    /// How a chain goes on behind `index`, where a mutant has it otherwise than `next`.
+    fn mutated_next(
+        &self,
+        next: Option<u16>,
+        head: Option<u16>,
+        index: u16,
+        more: usize,
+    ) -> Option<u16> {
+        match self.memory.hal() {
+            hal if mutated!(hal, M100) && head == Some(index) => None,
+            hal if mutated!(hal, M101) && more == 0 => head,
+            hal if mutated!(hal, M102) => next.map(|next| (next + 1) % self.size),
+            _ => next,
+        }
     }
 
     fn store_entry(&mut self, head: u16) {
-        let slot = usize::from(self.avail_index % self.size);
+        let slot = match self.memory.hal() {
+            hal if mutated!(hal, M95) => (self.avail_index + 1) % self.size,
+            hal if mutated!(hal, M96) => self.avail_index & self.size,
+            hal if mutated!(hal, M97) => self.avail_index,
+            _ => self.avail_index % self.size,
+        };
+        let slot = usize::from(slot);
         self.memory.store(self.layout.avail + RING + 2 * slot, head);
     }
 
     fn store_index(&mut self) {
+        if mutated!(self.memory.hal(), M99) {
+            self.memory.store(self.layout.avail, 0xa5a4_u16);
+        }
         // 2.7.13.3.1: the descriptors and the entry come before the index.
-        self.memory.fence(Ordering::Release);
-        self.avail_index = self.avail_index.wrapping_add(1);
+        if !mutated!(self.memory.hal(), M90) {
+            self.memory.fence(Ordering::Release);
+        }
+        self.avail_index = match self.memory.hal() {
+            hal if mutated!(hal, M92) => (self.avail_index + 1) % self.size,
+            hal if mutated!(hal, M93) => (self.avail_index + 1) % u16::MAX,
+            hal if mutated!(hal, M94) => self.avail_index.wrapping_add(2),
+            _ => self.avail_index.wrapping_add(1),
+        };
         self.memory.store(self.layout.avail + INDEX, self.avail_index);
         self.unannounced = self.unannounced.saturating_add(1);
     }
@@ -183,28 +247,45 @@ impl<H: Hal> SplitQueue<H> {
             return false;
         }
         // 2.7.13.4.1: a full barrier between the store of the index and the load.
-        self.memory.fence(Ordering::SeqCst);
+        if !mutated!(self.memory.hal(), M91) {
+            self.memory.fence(Ordering::SeqCst);
+        }
         if self.event_idx {
             // 2.7.10.1: and used.flags is ignored.
             let event = self.memory.load(self.layout.avail_event);
+            let late = u16::from(mutated!(self.memory.hal(), M130));
+            let event = late.wrapping_add(event);
             return passes(event, self.avail_index, submitted);
         }
-        self.memory.load::<u16>(self.layout.used) & NO_NOTIFY == 0
+        let flags = self.memory.load::<u16>(self.layout.used);
+        flags & NO_NOTIFY == 0 || mutated!(self.memory.hal(), M129)
     }
 
     pub(super) fn pop_used(&mut self) -> Result<Option<Used>, Error> {
-        let used = self.is_used()? || (self.ask_again() && self.is_used()?);
+        let slot = usize::from(self.used_index % self.size);
+        let element = self.layout.used + RING + USED_ELEMENT * slot;
+        let early = mutated!(self.memory.hal(), M137).then(|| self.memory.load(element));
+        let used = self.is_used()?
+            || (self.ask_again() && !mutated!(self.memory.hal(), M139) && self.is_used()?);
         if !used {
             return Ok(None);
         }
         // The element was written before the index: it must not be loaded before.
         self.memory.fence(Ordering::Acquire);
-        let slot = usize::from(self.used_index % self.size);
-        let element = self.layout.used + RING + USED_ELEMENT * slot;
-        let id = self.memory.load(element);
+        let id = early.unwrap_or_else(|| self.memory.load(element));
         let len = self.memory.load(element + 4);
+        let id = match self.memory.hal() {
+            hal if mutated!(hal, M134) => {
+                self.memory.load::<u16>(self.layout.avail + RING + 2 * slot).into()
+            }
+            hal if mutated!(hal, M135) => id & 0xffff,
+            _ => id,
+        };
         let (id, _) = self.chains.take_back(id)?;
-        self.used_index = self.used_index.wrapping_add(1);
+        self.used_index = match mutated!(self.memory.hal(), M132) {
+            false => self.used_index.wrapping_add(1),
+            true => self.used_index.saturating_add(1),
+        };
         Ok(Some(Used { id, len }))
     }
 
@@ -215,13 +296,18 @@ impl<H: Hal> SplitQueue<H> {
         if to.wrapping_sub(from) > outstanding {
             return Err(Error::UsedIndex { from, to, outstanding });
         }
-        Ok(to != from)
+        Ok(match self.memory.hal() {
+            hal if mutated!(hal, M131) => to > from,
+            hal if mutated!(hal, M133) => to % self.size != from % self.size,
+            _ => to != from,
+        })
     }
 
     /// Asks for an interrupt when the next chain is used, if that was not asked for; the
     /// answer is then to look again.
     fn ask_again(&mut self) -> bool {
         let asks = self.event_idx && self.interrupts && self.used_event != self.used_index;
+        let asks = asks && !mutated!(self.memory.hal(), M140);
         if asks {
             self.store_used_event(self.used_index);
             self.memory.fence(Ordering::SeqCst);
@@ -236,7 +322,8 @@ impl<H: Hal> SplitQueue<H> {
 
     pub(super) fn release(&mut self, id: u16) {
         let descriptors = self.chains.release(id);
-        self.free.put_back(id, descriptors);
+        let freed = if mutated!(self.memory.hal(), M118) { 1 } else { descriptors };
+        self.free.put_back(id, freed);
     }
 
     pub(super) fn set_interrupts(&mut self, wanted: bool) -> bool {
@@ -256,6 +343,10 @@ impl<H: Hal> SplitQueue<H> {
         // 2.7.14: what was used before the device saw the wish raises no interrupt.
         self.memory.fence(Ordering::SeqCst);
         self.memory.load::<u16>(self.layout.used + INDEX) != self.used_index
+    }
+
+    pub(super) fn go_on_at(&mut self, index: u16) {
+        (self.avail_index, self.used_index) = (index, index);
     }
 
     pub(super) fn abandon(&mut self) {

@@ -7,6 +7,7 @@ use super::interface::{Event, Interface};
 use crate::{
     hal::{Hal, Interrupt, Vector},
     log,
+    mutant::mutated,
     pci::{
         self, ConfigSpace,
         msix::{Msix, Table},
@@ -128,6 +129,9 @@ impl<H: Hal> Interrupts<H> {
     /// Maps the selected queue to its entry, where messages are used.
     pub fn map_queue(&mut self, registers: &dyn Interface<H>, queue: u16) {
         let Some(entry) = self.entry(queue) else { return };
+        if mutated!(&self.hal, M85) {
+            return;
+        }
         // VIRTIO 1.4, 4.1.5.1.2.2: the driver MUST verify by reading the field back.
         let answer = registers.map_vector(Event::Queue, entry);
         if answer != entry {
@@ -202,11 +206,18 @@ impl<H: Hal> Interrupts<H> {
         }
         let entries = vectors.len() as u16;
         table.hold(entries);
+        if mutated!(&self.hal, M86) {
+            table.enable();
+            table.unmask(0);
+        }
         for (entry, vector) in (0..).zip(vectors) {
             table.program(entry, *vector);
         }
         table.enable();
         self.way = Way::Messages(entries);
+        if mutated!(&self.hal, M85) {
+            registers.map_vector(Event::Queue, 1);
+        }
         match registers.map_vector(Event::Configuration, 0) {
             0 => Ok(()),
             answer => Err(NoMessages::Refused { entry: 0, answer }),

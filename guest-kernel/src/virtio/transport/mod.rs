@@ -25,6 +25,7 @@ use super::{
 use crate::{
     hal::{Hal, Interrupt, Word},
     log,
+    mutant::mutated,
     pci::{self, Bar, Pci, Window},
     register::Register,
     wait,
@@ -44,9 +45,25 @@ pub struct Doorbell<H> {
 }
 
 impl<H: Hal> Doorbell<H> {
+    /// The machine.
+    pub(crate) fn hal(&self) -> &H {
+        self.window.hal()
+    }
+
     /// VIRTIO 1.4, 4.1.5.2.1: the queue's index, 16 bits wide.
     pub fn ring(&self) {
-        self.window.store(self.register, self.queue);
+        let hal = self.hal();
+        let value = if mutated!(hal, M121) { 0 } else { self.queue };
+        if mutated!(hal, M123) {
+            self.window.store(Register::at(self.register.offset()), value as u8);
+        } else if mutated!(hal, M124) {
+            self.window.store(Register::at(self.register.offset()), u32::from(value));
+        } else {
+            self.window.store(self.register, value);
+        }
+        if mutated!(hal, M128) {
+            self.window.store(self.register, value);
+        }
     }
 }
 
@@ -134,7 +151,7 @@ impl<H: Hal> Transport<H> {
             device.claim(msix.table_bar());
         }
         pci.place_bars(&mut device)?;
-        pci.enable_device(&mut device, true);
+        pci.enable_device(&mut device, !mutated!(hal, M14 | M15));
         let registers = match structures {
             Some(structures) => Registers::Modern(Modern::map(hal, &device, structures)?),
             None => Registers::Legacy(Legacy::map(hal, &device)?),
@@ -166,6 +183,9 @@ impl<H: Hal> Transport<H> {
     pub fn reset(&mut self) -> Result<(), Error> {
         self.status = Status::empty();
         self.registers.get().store_status(0);
+        if mutated!(self.hal(), M31) {
+            return Ok(());
+        }
         let mut status = 0;
         let confirmed = wait::poll(self.hal(), RESET_LIMIT, || {
             status = self.registers.get().load_status();
@@ -180,9 +200,13 @@ impl<H: Hal> Transport<H> {
     /// The device does not reset, has a modern interface but is a legacy one, or refuses the
     /// features.
     pub fn negotiate(&mut self, wanted: Features) -> Result<Features, Error> {
-        self.reset()?;
-        self.raise(Status::ACKNOWLEDGE);
-        self.raise(Status::DRIVER);
+        if !mutated!(self.hal(), M30) {
+            self.reset()?;
+        }
+        if mutated!(self.hal(), L10) {
+            self.reset()?;
+        }
+        self.acknowledge_device();
         let offered = self.registers.get().load_features();
         if self.is_legacy() {
             // 4.1.4.10: there are 32 features, and no FEATURES_OK to confirm them.
@@ -190,12 +214,27 @@ impl<H: Hal> Transport<H> {
             self.registers.get().store_features(features.bits());
             return Ok(features);
         }
-        let features = Features::accept(offered, wanted | Features::VERSION_1);
-        if !features.contains(Features::VERSION_1) {
+        let mut features = Features::accept(offered, wanted | Features::VERSION_1);
+        if mutated!(self.hal(), M41) {
+            features = Features::from_bits_retain(offered);
+        }
+        if !features.contains(Features::VERSION_1) && !mutated!(self.hal(), M44) {
             return Err(Error::NoVersion1);
         }
-        self.registers.get().store_features(features.bits());
+        if mutated!(self.hal(), M39) {
+            self.raise(Status::FEATURES_OK);
+        }
+        let unasked = if mutated!(self.hal(), M42) { 1 << 40 } else { 0 };
+        let mut stored = Features::from_bits_retain(features.bits() | unasked);
+        stored.set(Features::VERSION_1, !mutated!(self.hal(), M43));
+        self.registers.get().store_features(stored.bits());
+        if mutated!(self.hal(), M37 | M47) {
+            return Ok(features);
+        }
         self.raise(Status::FEATURES_OK);
+        if mutated!(self.hal(), M38) {
+            return Ok(features);
+        }
         let status = self.load_status();
         if !status.contains(Status::FEATURES_OK)
             || status.intersects(Status::NEEDS_RESET | Status::FAILED)
@@ -218,6 +257,9 @@ impl<H: Hal> Transport<H> {
         fields: impl Fn(&Self) -> Result<C, Error>,
     ) -> Result<C, Error> {
         for _ in 0..CONFIG_ROUNDS {
+            if mutated!(self.hal(), M54) {
+                return fields(self);
+            }
             let before = self.registers.get().load_generation();
             let value = fields(self)?;
             let same = match before {
@@ -238,6 +280,12 @@ impl<H: Hal> Transport<H> {
     pub fn load_config<T: Word>(&self, field: Register<T>) -> Result<T, Error> {
         let (window, register) = self.config_field(field)?;
         Ok(window.load(register))
+    }
+
+    /// Loads 64 bits of the device configuration by one access: only a mutant does.
+    pub(crate) fn load_config_64(&self, field: Register<u32>) -> Result<u64, Error> {
+        let (window, register) = self.config_field(field)?;
+        Ok(window.access_64(register, None))
     }
 
     /// Stores one field of the device configuration.
@@ -275,6 +323,9 @@ impl<H: Hal> Transport<H> {
     /// All stays masked until [`Transport::unmask_interrupts`].
     pub fn set_up_interrupts(&mut self, queues: u16, wanted: Signalling) {
         self.interrupts.set_up(self.registers.get(), queues, wanted);
+        if mutated!(self.hal(), M144) {
+            self.interrupts.unmask();
+        }
     }
 
     /// What interrupts when a queue has used buffers; `None`: nothing does.
@@ -301,7 +352,12 @@ impl<H: Hal> Transport<H> {
     /// Without a line nothing is loaded: an MSI-X message says by itself that a queue may have
     /// used buffers; and where there is but one, that the configuration may have changed.
     pub fn acknowledge(&self) -> Isr {
-        if self.interrupts.uses_line() {
+        if mutated!(self.hal(), M142) {
+            self.registers.get().load_isr();
+        }
+        if mutated!(self.hal(), M141) {
+            Isr::QUEUE
+        } else if self.interrupts.uses_line() {
             Isr::from_bits_retain(self.registers.get().load_isr())
         } else if self.interrupts.share_a_message() {
             Isr::QUEUE | Isr::CONFIG
@@ -342,13 +398,27 @@ impl<H: Hal> Transport<H> {
 
     /// Tells the device that the driver is ready (VIRTIO 1.4, 3.1.1, step 8).
     pub fn driver_ok(&mut self) {
-        self.raise(Status::DRIVER_OK);
+        if mutated!(self.hal(), M47) {
+            self.raise(Status::FEATURES_OK);
+        }
+        if mutated!(self.hal(), M36) {
+            self.status -= Status::FEATURES_OK;
+        }
+        if !mutated!(self.hal(), M49) {
+            self.raise(Status::DRIVER_OK);
+        }
+        if mutated!(self.hal(), M15) {
+            self.pci.enable_device(&mut self.device, true);
+        }
+        if mutated!(self.hal(), L07) {
+            self.load_status();
+        }
     }
 
     /// Tells the device that the driver has given up, if it had begun
     /// (VIRTIO 1.4, 3.1.1).
     pub fn fail(&mut self) {
-        if !self.status.is_empty() {
+        if !self.status.is_empty() && !mutated!(self.hal(), M51) {
             self.raise(Status::FAILED);
         }
     }
@@ -382,13 +452,35 @@ impl<H: Hal> Transport<H> {
     /// # Errors
     /// The reset is not confirmed: memory that the device knows must be kept.
     pub fn shut_down(&mut self) -> Result<(), Error> {
+        if mutated!(self.hal(), M158) {
+            self.registers.get().store_status(0);
+            return Ok(());
+        }
         let reset = self.reset();
         self.interrupts.turn_msix_off();
         self.pci.disable_bus_master(&mut self.device);
         reset
     }
 
+    /// VIRTIO 1.4, 3.1.1, steps 2 and 3: the device was noticed, and there is a driver for it.
+    fn acknowledge_device(&mut self) {
+        if mutated!(self.hal(), M34) {
+            self.raise(Status::DRIVER);
+        }
+        if mutated!(self.hal(), M33) {
+            self.status |= Status::ACKNOWLEDGE;
+        } else if !mutated!(self.hal(), M32) {
+            self.raise(Status::ACKNOWLEDGE);
+        }
+        if !mutated!(self.hal(), M34) {
+            self.raise(Status::DRIVER);
+        }
+    }
+
     fn raise(&mut self, bit: Status) {
+        if mutated!(self.hal(), M35) {
+            self.status = Status::empty();
+        }
         self.status |= bit;
         self.registers.get().store_status(self.status.bits());
     }

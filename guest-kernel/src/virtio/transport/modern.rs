@@ -5,7 +5,8 @@ use super::{
     interface::{ConfigPlace, Event, Interface},
 };
 use crate::{
-    hal::Hal,
+    hal::{Hal, Word},
+    mutant::mutated,
     pci::{self, Window},
     register::Register,
     virtio::{
@@ -44,10 +45,48 @@ impl<H: Hal> Modern<H> {
             structures,
         })
     }
+
+    /// VIRTIO 1.4, 4.1.3.1: a 64-bit field by its halves.
+    fn store_address(&self, low: Register<u32>, high: Register<u32>, address: u64) {
+        let hal = self.common.hal();
+        if mutated!(hal, M70) {
+            self.common.access_64(low, Some(address));
+        } else if mutated!(hal, M71) {
+            for piece in 0..4 {
+                let register = Register::<u16>::at(low.offset() + 2 * piece);
+                self.common.store(register, (address >> (16 * piece)) as u16);
+            }
+        } else {
+            if mutated!(hal, L01) {
+                self.common.store(high, (address >> 32) as u32);
+            }
+            self.common.store(low, address as u32);
+            if !mutated!(hal, L01) {
+                self.common.store(high, (address >> 32) as u32);
+            }
+        }
+    }
+}
+
+/// The feature words, in the order in which they are accessed.
+fn halves<H: Hal>(hal: &H) -> &'static [u32] {
+    match mutated!(hal, M44 | L11) {
+        false => &[0, 1],
+        true if mutated!(hal, M44) => &[0],
+        true => &[1, 0],
+    }
+}
+
+/// A register as one of another width, as only a mutant accesses it.
+fn wide<T: Word>(register: Register<impl Word>) -> Register<T> {
+    Register::at(register.offset())
 }
 
 impl<H: Hal> Interface<H> for Modern<H> {
     fn load_status(&self) -> u8 {
+        if mutated!(self.common.hal(), M52) {
+            return self.common.load(wide::<u32>(common::DEVICE_STATUS)) as u8;
+        }
         self.common.load(common::DEVICE_STATUS)
     }
 
@@ -57,7 +96,7 @@ impl<H: Hal> Interface<H> for Modern<H> {
 
     fn load_features(&self) -> u64 {
         let mut offered = 0;
-        for half in [0, 1] {
+        for &half in halves(self.common.hal()) {
             self.common.store(common::DEVICE_FEATURE_SELECT, half);
             let word = self.common.load(common::DEVICE_FEATURE);
             offered |= u64::from(word) << (32 * half);
@@ -66,7 +105,7 @@ impl<H: Hal> Interface<H> for Modern<H> {
     }
 
     fn store_features(&self, features: u64) {
-        for half in [0, 1] {
+        for &half in halves(self.common.hal()) {
             let word = (features >> (32 * half)) as u32;
             self.common.store(common::DRIVER_FEATURE_SELECT, half);
             self.common.store(common::DRIVER_FEATURE, word);
@@ -91,6 +130,9 @@ impl<H: Hal> Interface<H> for Modern<H> {
             Event::Queue => common::QUEUE_MSIX_VECTOR,
         };
         self.common.store(register, entry);
+        if mutated!(self.common.hal(), M84) {
+            return entry;
+        }
         self.common.load(register)
     }
 
@@ -102,46 +144,77 @@ impl<H: Hal> Interface<H> for Modern<H> {
         if queue >= self.queues() {
             return Err(Error::NoQueue(queue));
         }
-        self.common.store(common::QUEUE_SELECT, queue);
+        if !mutated!(self.common.hal(), M61) {
+            self.common.store(common::QUEUE_SELECT, queue);
+        }
         if self.common.load(common::QUEUE_ENABLE) != 0 {
             return Err(Error::QueueInUse(queue));
         }
-        match self.common.load(common::QUEUE_SIZE) {
+        let size = match mutated!(self.common.hal(), M62 | M68) {
+            false => self.common.load(common::QUEUE_SIZE),
+            true if mutated!(self.common.hal(), M62) => 256,
+            true => self.common.load(wide::<u32>(common::QUEUE_SIZE)) as u16,
+        };
+        match size {
             0 => Err(Error::NoQueue(queue)),
             size => Ok(size),
         }
     }
 
     fn store_queue_size(&self, _queue: u16, size: u16) -> Result<(), Error> {
-        self.common.store(common::QUEUE_SIZE, size);
+        if mutated!(self.common.hal(), M66) {
+            self.common.store(wide(common::QUEUE_SIZE), size as u8);
+        } else if mutated!(self.common.hal(), M67) {
+            self.common.store(wide(common::QUEUE_SIZE), u32::from(size));
+        } else if !mutated!(self.common.hal(), M62 | M63 | L13) {
+            self.common.store(common::QUEUE_SIZE, size);
+        }
         Ok(())
     }
 
     /// VIRTIO 1.4, 4.1.4.4: `cap.offset + queue_notify_off * notify_off_multiplier`.
     fn doorbell(&self, hal: &H, device: &pci::Device, queue: u16) -> Result<Doorbell<H>, Error> {
-        let off = self.common.load(common::QUEUE_NOTIFY_OFF);
-        let offset = u64::from(off) * u64::from(self.structures.notify_off_multiplier);
+        if mutated!(hal, M82) {
+            self.common.store(common::QUEUE_SELECT, 0);
+        }
+        let off = if mutated!(hal, M126) { 0 } else { self.common.load(common::QUEUE_NOTIFY_OFF) };
+        if mutated!(hal, M82) {
+            self.common.store(common::QUEUE_SELECT, queue);
+        }
+        let multiplier = self.structures.notify_off_multiplier;
+        let offset = u64::from(off) * u64::from(if mutated!(hal, M26) { 0 } else { multiplier });
         let notify = self.structures.notify;
         if offset + 2 > notify.length.into() || !offset.is_multiple_of(2) {
             return Err(Error::Doorbell { queue, offset });
         }
         let place = u64::from(notify.offset) + offset;
-        let window = Window::map(hal, notify.bar, device.bar(notify.bar), place, 2)
+        let len = if mutated!(hal, M124) { 4 } else { 2 };
+        let window = Window::map(hal, notify.bar, device.bar(notify.bar), place, len)
             .map_err(|source| Error::Misplaced { kind: Kind::Notify, source })?;
         Ok(Doorbell { window, register: Register::at(0), queue })
     }
 
     fn enable_queue(&self, queue: u16, _size: u16, areas: Areas) -> Result<(), Error> {
         let Areas { desc, driver, device } = areas;
+        let hal = self.common.hal();
+        let (driver, device) = if mutated!(hal, M73) { (device, driver) } else { (driver, device) };
+        if mutated!(hal, M77 | L02) {
+            self.common.store(common::QUEUE_ENABLE, 1);
+        }
         for (low, high, address) in [
             (common::QUEUE_DESC_LOW, common::QUEUE_DESC_HIGH, desc),
             (common::QUEUE_DRIVER_LOW, common::QUEUE_DRIVER_HIGH, driver),
             (common::QUEUE_DEVICE_LOW, common::QUEUE_DEVICE_HIGH, device),
         ] {
-            self.common.store(low, address as u32);
-            self.common.store(high, (address >> 32) as u32);
+            self.store_address(low, high, address);
         }
-        self.common.store(common::QUEUE_ENABLE, 1);
+        if mutated!(hal, M80) {
+            return Ok(());
+        } else if mutated!(hal, M81) {
+            self.common.store(wide(common::QUEUE_ENABLE), 1_u32);
+        } else {
+            self.common.store(common::QUEUE_ENABLE, if mutated!(hal, M79) { 0 } else { 1 });
+        }
         // A queue that is not on answers no notification, and nobody would know why.
         match self.common.load(common::QUEUE_ENABLE) {
             1 => Ok(()),

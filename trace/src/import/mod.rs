@@ -1,0 +1,3 @@
+//! Transcripts from what others print.
+
+pub mod qemu;

@@ -1,0 +1,96 @@
+use std::fmt;
+
+use crate::Bdf;
+
+/// What a log does not show although the driver did it, or how it was read for want of better.
+///
+/// A judge of such a record says nothing about the rules that need what is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// QEMU's trace shows registers. Rings, descriptors, requests and barriers are in memory.
+    RegistersOnly,
+    /// An access of 8 bytes to a structure in a BAR is shown as two of 4.
+    Halves,
+    /// Which accesses QEMU refused is not shown: they do not stand in the log.
+    RefusedUnseen,
+    /// That the device interrupts is not shown: `-trace virtio_* -trace virtqueue_*` is missing,
+    /// or no queue ever was.
+    InterruptsUnseen,
+    /// The driver did not read the capability that says where a structure is, in what is
+    /// recorded; it is taken to be where QEMU has it.
+    PlaceAssumed {
+        /// The first access to it.
+        line: u64,
+        /// Whose.
+        function: Bdf,
+    },
+    /// A virtio device that is no block device is left out.
+    NoBlockDevice {
+        /// The first access to it.
+        line: u64,
+        /// Which.
+        function: Bdf,
+        /// What QEMU calls it.
+        name: Box<str>,
+    },
+    /// The guest's processor is not the only one: their accesses stand in the order in which
+    /// QEMU carried them out.
+    Processors {
+        /// The first access of another than the first.
+        line: u64,
+    },
+}
+
+impl Note {
+    /// The rules about which nothing can be said for this, by their identifiers or by what
+    /// these begin with.
+    pub fn not_judged(&self) -> &'static [&'static str] {
+        match self {
+            Note::RegistersOnly => &["D2.7.", "D2.8.", "I2.7.", "D3.3.1", "D5.2.6.1", "I5.2.6"],
+            Note::Halves => &["D4.1.3.1-a"],
+            Note::InterruptsUnseen => &["D4.1.4.5.2-a", "P26"],
+            Note::RefusedUnseen
+            | Note::PlaceAssumed { .. }
+            | Note::NoBlockDevice { .. }
+            | Note::Processors { .. } => &[],
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Note::RegistersOnly => f.write_str(
+                "half a record: it shows registers; what the driver stored to the queues and to \
+                 buffers, and so every rule about rings, descriptors, requests, store order and \
+                 barriers, is not judged",
+            ),
+            Note::Halves => f.write_str(
+                "QEMU shows an access of 8 bytes as two of 4, so a 64-bit field accessed at once \
+                 (VIRTIO 1.4, 4.1.3.1) is not noticed",
+            ),
+            Note::RefusedUnseen => f.write_str(
+                "what no device answers is not in the log: neither accesses to memory that nobody \
+                 decodes, nor those of a width that QEMU refuses",
+            ),
+            Note::InterruptsUnseen => f.write_str(
+                "no interrupt is shown; if the device sent any, `-trace virtio_*` is missing, and \
+                 rules about interrupts are not judged",
+            ),
+            Note::PlaceAssumed { line, function } => write!(
+                f,
+                "line {line}: the capability of {function} that says where this structure is was \
+                 not read before; it is taken to be where QEMU 7 to 10 have it"
+            ),
+            Note::NoBlockDevice { line, function, name } => {
+                write!(f, "line {line}: {function} is {name}, no block device, and left out")
+            }
+            Note::Processors { line } => write!(
+                f,
+                "line {line}: the guest has several processors; their accesses stand in QEMU's \
+                 order"
+            ),
+        }
+    }
+}

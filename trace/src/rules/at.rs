@@ -1,0 +1,149 @@
+use super::model::{Chain, Function, Model, Queue, Virtio};
+use crate::register::{CommonCfg, LegacyCfg};
+use crate::{Access, Actor, Bdf, Entry, Event, Refusal, Register};
+
+/// An entry, and what the transcript told before it.
+///
+/// Registers are as they were before the entry; a chain has what the entry adds to it.
+#[derive(Debug)]
+pub struct At<'a> {
+    /// The entry.
+    pub entry: &'a Entry,
+    /// What was told before.
+    pub model: &'a Model,
+}
+
+impl<'a> At<'a> {
+    pub(super) fn new(entry: &'a Entry, model: &'a Model) -> Self {
+        Self { entry, model }
+    }
+
+    /// The function whose register was accessed, or that did something.
+    pub fn function(&self) -> Option<Bdf> {
+        match (&self.entry.event, self.entry.by) {
+            (Event::Register { register, .. } | Event::Refused { register, .. }, _) => {
+                register.function()
+            }
+            (Event::Ram { place, .. }, _) => Some(place.function()),
+            (Event::Barrier { function, .. }, _) => Some(*function),
+            (_, Actor::Device(function)) => Some(function),
+            _ => None,
+        }
+    }
+
+    /// The register that the guest accessed, how, and why that took no effect if it did not.
+    pub fn register(&self) -> Option<(Register, Access, Option<Refusal>)> {
+        match self.entry.event {
+            Event::Register { register, access } => Some((register, access, None)),
+            Event::Refused { register, access, why } => Some((register, access, Some(why))),
+            _ => None,
+        }
+    }
+
+    /// The PCI function that this entry is about, as far as it is known.
+    pub fn pci(&self) -> Option<&'a Function> {
+        self.model.function(self.function()?)
+    }
+
+    /// The virtio device that this entry is about, as far as it is known.
+    pub fn virtio(&self) -> Option<&'a Virtio> {
+        self.pci().map(|function| &function.virtio)
+    }
+
+    /// The queue that this entry is about: that of a device's event, or of a notification
+    /// address, or the selected one.
+    pub fn queue(&self) -> Option<&'a Queue> {
+        self.virtio()?.queue(self.queue_index()?)
+    }
+
+    /// The index of that queue.
+    pub fn queue_index(&self) -> Option<u16> {
+        self.entry.event.queue().or_else(|| match self.register()? {
+            (Register::Notify { queue, .. }, ..) => Some(queue),
+            (
+                Register::Legacy { register: LegacyCfg::QueueNotify, .. },
+                Access::Store { value, .. },
+                _,
+            ) => Some(value as u16),
+            _ => self.virtio()?.queue_select,
+        })
+    }
+
+    /// The chain that the device is reading with this entry, this entry included.
+    pub fn chain(&self) -> Option<&'a Chain> {
+        self.queue()?.walking.as_ref()
+    }
+
+    /// The value, if this stores to `register` of the common configuration.
+    pub fn stores(&self, register: CommonCfg) -> Option<u64> {
+        match self.register()? {
+            (Register::Common { register: stored, .. }, Access::Store { value, .. }, _) => {
+                (stored == register).then_some(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The value, if this loads `register` of the common configuration.
+    pub fn loads(&self, register: CommonCfg) -> Option<u64> {
+        match self.register()? {
+            (Register::Common { register: loaded, .. }, Access::Load { value, .. }, _) => {
+                (loaded == register).then_some(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The register of the common configuration that this accesses, and how, if it took effect.
+    pub fn common(&self) -> Option<(CommonCfg, Access)> {
+        match self.entry.event {
+            Event::Register { register: Register::Common { register, .. }, access } => {
+                Some((register, access))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether this stores a status with a bit of `bits` that the one before had not.
+    pub fn raises(&self, bits: u8) -> bool {
+        let before = self.virtio().map_or(0, |virtio| virtio.status);
+        self.status_store().is_some_and(|value| value & bits & !before != 0)
+    }
+
+    /// The value, if this accesses the device status, over whichever transport.
+    pub fn status(&self) -> Option<Access> {
+        match self.register()? {
+            (Register::Common { register: CommonCfg::DeviceStatus, .. }, access, None)
+            | (Register::Legacy { register: LegacyCfg::DeviceStatus, .. }, access, None) => {
+                Some(access)
+            }
+            _ => None,
+        }
+    }
+
+    /// The value, if this stores to the device status.
+    pub fn status_store(&self) -> Option<u8> {
+        self.status().filter(|access| access.is_store()).map(|access| access.value() as u8)
+    }
+
+    /// The value, if this loads the device status.
+    pub fn status_load(&self) -> Option<u8> {
+        self.status().filter(|access| !access.is_store()).map(|access| access.value() as u8)
+    }
+
+    /// The value and the address's queue, if the driver rings a doorbell, over whichever
+    /// transport. Legacy has one address, so the queue is the value there.
+    pub fn notification(&self) -> Option<(u16, Access)> {
+        match self.register()? {
+            (Register::Notify { queue, .. }, access @ Access::Store { .. }, _) => {
+                Some((queue, access))
+            }
+            (
+                Register::Legacy { register: LegacyCfg::QueueNotify, .. },
+                access @ Access::Store { value, .. },
+                _,
+            ) => Some((value as u16, access)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+use super::{Rule, block, init, memory, notify, reset, split, status};
+
+/// The rules by topic, in the order in which a report lists them.
+const TOPICS: &[&[&[Rule]]] = &[
+    &[status::RULES, reset::RULES, init::RULES, init::failure::RULES],
+    &[notify::RULES],
+    split::RULES,
+    block::RULES,
+    &[memory::RULES],
+];
+
+/// Every rule.
+pub fn all() -> impl Iterator<Item = &'static Rule> {
+    TOPICS.iter().copied().flatten().copied().flatten()
+}
+
+/// The rule with this name.
+pub fn find(id: &str) -> Option<&'static Rule> {
+    all().find(|rule| rule.id == id)
+}
+
+/// Requirements that no rule judges, with the reason.
+pub const NOT_JUDGED: &[(&str, &str, &str)] = &[(
+    "D4.1.4.1-e",
+    "VIRTIO 1.4, 4.1.4.1",
+    "how much of a structure a driver maps is in its page tables, and on no bus",
+)];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_rule_has_a_name_of_its_own_a_clause_and_a_sentence() {
+        let mut names = BTreeSet::new();
+        for Rule { id, clause, text, sees, .. } in all() {
+            assert!(names.insert(id), "{id} twice");
+            assert!(
+                clause.starts_with("VIRTIO 1.4, ") || clause.starts_with("PCI"),
+                "{id}: {clause}"
+            );
+            assert!(text.ends_with('.') && text.starts_with(char::is_uppercase), "{id}: {text}");
+            assert!(!sees.is_empty(), "{id} sees nothing");
+        }
+        for (id, ..) in NOT_JUDGED {
+            assert!(names.insert(id), "{id} twice");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a transcript told so far: the state of the machine as its driver knows it.
+//!
+//! The model follows what was loaded and stored, and what devices did. It holds what several
+//! rules ask for; what one rule alone needs is that rule's.
+
+mod chain;
+mod config;
+pub mod feature;
+mod holders;
+mod queue;
+mod virtio;
+
+use std::ops::Range;
+
+pub use chain::{Chain, Element};
+pub use config::{Capability, ConfigSpace};
+pub use holders::Holders;
+pub use queue::{Half, Queue};
+pub use virtio::{Features, Msix, Virtio, status};
+
+use crate::{Actor, Bdf, Effect, Entry, Event, Mark, MemoryKind, Register};
+
+/// A PCI function.
+#[derive(Debug)]
+pub struct Function {
+    /// Which.
+    pub address: Bdf,
+    /// Its configuration space.
+    pub config: ConfigSpace,
+    /// The virtio device that it is, if it is one.
+    pub virtio: Virtio,
+}
+
+/// What a transcript told so far.
+#[derive(Debug, Default)]
+pub struct Model {
+    functions: Vec<Function>,
+    /// What memory is for, as it was told.
+    pub memory: Vec<(MemoryKind, Range<u64>)>,
+    /// The phase that the guest marked last.
+    pub phase: Option<u32>,
+    /// What was stored to CONFIG_ADDRESS last.
+    pub config_address: Option<u32>,
+    /// How many effects faults had.
+    pub faults: u64,
+}
+
+impl Model {
+    /// A PCI function that was accessed.
+    pub fn function(&self, address: Bdf) -> Option<&Function> {
+        self.functions.iter().find(|function| function.address == address)
+    }
+
+    /// All PCI functions that were accessed.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.functions.iter()
+    }
+
+    /// Whether all of `len` bytes at `start` are RAM; `None` if it was not told what is.
+    pub fn is_ram(&self, start: u64, len: u64) -> Option<bool> {
+        let mut ram = self.memory.iter().filter(|(kind, _)| *kind == MemoryKind::Ram).peekable();
+        ram.peek()?;
+        let end = start.checked_add(len);
+        Some(ram.any(|(_, range)| range.start <= start && end.is_some_and(|end| end <= range.end)))
+    }
+
+    /// What the `len` bytes at `start` are, beside RAM.
+    pub fn region(&self, start: u64, len: u64) -> Option<MemoryKind> {
+        let end = start.saturating_add(len);
+        let meets = |(kind, range): &&(MemoryKind, Range<u64>)| {
+            *kind != MemoryKind::Ram && range.start < end && start < range.end
+        };
+        self.memory.iter().find(meets).map(|(kind, _)| *kind)
+    }
+
+    fn at(&mut self, address: Bdf) -> &mut Function {
+        let place = self.functions.iter().position(|function| function.address == address);
+        let place = place.unwrap_or_else(|| {
+            let config = ConfigSpace::default();
+            self.functions.push(Function { address, config, virtio: Virtio::default() });
+            self.functions.len() - 1
+        });
+        &mut self.functions[place]
+    }
+
+    /// Takes up what the entry adds to a chain, before the rules see it.
+    pub(super) fn walk(&mut self, entry: &Entry) {
+        if let (Actor::Device(function), Some(queue)) = (entry.by, entry.event.queue()) {
+            self.at(function).virtio.queue_mut(queue).walk(entry);
+        }
+    }
+
+    /// Takes up what the entry told, after the rules have seen it.
+    pub(super) fn take(&mut self, entry: &Entry) {
+        match entry.event {
+            Event::Register { register: Register::ConfigAddress, access } if access.is_store() => {
+                self.config_address = Some(access.value() as u32);
+            }
+            Event::Register { register: Register::DebugMark, access } => {
+                match Mark::of(access.value() as u32) {
+                    Mark::Phase(number) => self.phase = Some(number),
+                    Mark::Page(kind, frame) => {
+                        let start = u64::from(frame) << 12;
+                        let page = (kind, start..start + 0x1000);
+                        if !self.memory.contains(&page) {
+                            self.memory.push(page);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Event::Register {
+                register: Register::Config { function, offset, capability, .. },
+                access,
+            } => {
+                self.at(function).config.take(offset, capability, access);
+            }
+            Event::Register { register, access } => {
+                if let Some(function) = register.function() {
+                    self.at(function).virtio.access(entry.seq, register, access);
+                }
+            }
+            Event::Memory { kind, start, len } => {
+                self.memory.push((kind, start..start.saturating_add(len)));
+            }
+            Event::Fault { ref effect, .. } => {
+                self.faults += 1;
+                if let (Actor::Device(function), true) = (entry.by, forges(effect)) {
+                    self.at(function).virtio.forge();
+                }
+            }
+            _ => {
+                if let (Actor::Device(function), Some(queue)) = (entry.by, entry.event.queue()) {
+                    self.at(function).virtio.queue_mut(queue).take(entry);
+                } else if let (Actor::Device(function), Event::NeedsReset) =
+                    (entry.by, &entry.event)
+                {
+                    self.at(function).virtio.needs_reset = true;
+                }
+            }
+        }
+    }
+}
+
+/// Whether it makes the driver see another state of a virtqueue than the transcript tells.
+fn forges(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::RingLoad { .. }
+            | Effect::RingStore { .. }
+            | Effect::RingWrite { .. }
+            | Effect::UsedNotWritten { .. }
+            | Effect::UsedIdx { .. }
+            | Effect::Memory { .. }
+    )
+}
