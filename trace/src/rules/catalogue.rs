@@ -1,7 +1,17 @@
-use super::{Rule, init, notify, reset, status};
+use super::{Rule, common, features, init, notify, reset, status, vectors};
 
 /// The rules by topic, in the order in which a report lists them.
-const TOPICS: &[&[Rule]] = &[status::RULES, reset::RULES, init::RULES, init::failure::RULES, notify::RULES];
+const TOPICS: &[&[Rule]] = &[
+    status::RULES,
+    features::RULES,
+    features::offers::RULES,
+    reset::RULES,
+    init::RULES,
+    init::failure::RULES,
+    common::RULES,
+    vectors::RULES,
+    notify::RULES,
+];
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {

@@ -16,6 +16,8 @@ mod class;
 mod json;
 mod judge;
 pub mod model;
+mod common;
+mod features;
 mod init;
 mod notify;
 mod report;
@@ -24,6 +26,7 @@ mod state;
 mod status;
 #[cfg(test)]
 mod testing;
+mod vectors;
 mod text;
 
 use std::fmt;
