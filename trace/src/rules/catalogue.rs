@@ -1,4 +1,6 @@
-use super::{Rule, common, features, init, notify, reset, status, vectors};
+use super::{
+    Rule, capability, common, config, features, init, notify, reset, status, suspend, vectors,
+};
 
 /// The rules by topic, in the order in which a report lists them.
 const TOPICS: &[&[Rule]] = &[
@@ -6,8 +8,13 @@ const TOPICS: &[&[Rule]] = &[
     features::RULES,
     features::offers::RULES,
     reset::RULES,
+    config::RULES,
+    config::change::RULES,
     init::RULES,
     init::failure::RULES,
+    suspend::RULES,
+    capability::RULES,
+    capability::comes_up::RULES,
     common::RULES,
     vectors::RULES,
     notify::RULES,

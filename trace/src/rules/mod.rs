@@ -16,7 +16,9 @@ mod class;
 mod json;
 mod judge;
 pub mod model;
+mod capability;
 mod common;
+mod config;
 mod features;
 mod init;
 mod notify;
@@ -24,6 +26,7 @@ mod report;
 mod reset;
 mod state;
 mod status;
+mod suspend;
 #[cfg(test)]
 mod testing;
 mod vectors;
