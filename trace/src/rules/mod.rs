@@ -12,8 +12,12 @@
 
 mod at;
 mod block;
+mod capability;
 mod catalogue;
 mod class;
+mod common;
+mod config;
+mod features;
 mod init;
 mod json;
 mod judge;
@@ -25,9 +29,11 @@ mod reset;
 mod split;
 mod state;
 mod status;
+mod suspend;
+mod text;
+mod vectors;
 #[cfg(test)]
 mod testing;
-mod text;
 
 use std::fmt;
 
