@@ -1,7 +1,13 @@
-use super::{Rule, block, memory, split, status};
+use super::{Rule, barrier, block, dma, memory, ownership, packed, split, status};
 
 /// The rules by topic, in the order in which a report lists them.
-const TOPICS: &[&[&[Rule]]] = &[&[status::RULES], split::RULES, block::RULES, &[memory::RULES]];
+const TOPICS: &[&[&[Rule]]] = &[
+    &[status::RULES],
+    split::RULES,
+    packed::RULES,
+    block::RULES,
+    &[memory::RULES, ownership::RULES, dma::RULES, barrier::RULES],
+];
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {

@@ -11,13 +11,18 @@
 //! no example of was not exercised, which the report says too.
 
 mod at;
+mod barrier;
 mod block;
 mod catalogue;
 mod class;
+mod dma;
 mod json;
 mod judge;
 mod memory;
 pub mod model;
+mod ownership;
+mod packed;
+mod ram;
 mod report;
 mod split;
 mod status;
