@@ -17,7 +17,9 @@ use eclipse_devices::{
     Completion, Host, Platform, PlatformConfig, Preset, Ram, Space, Stop, Wires,
 };
 use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
-use eclipse_kernel::pci::ConfigAccess;
+#[cfg(feature = "mutants")]
+use eclipse_kernel::mutant::Mutant;
+use eclipse_kernel::{mark, pci::ConfigAccess};
 use eclipse_trace::{Bdf, Entry, Recorder, Summary, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
@@ -41,6 +43,11 @@ struct Machine {
     vectors: u32,
     /// Virtual time: it passes with accesses and with waits, never by itself.
     clock: Duration,
+    /// Which mistake the drivers over it make.
+    #[cfg(feature = "mutants")]
+    mutant: Option<Mutant>,
+    /// Whether the drivers' marks are said.
+    marks: bool,
 }
 
 /// What the devices raised and nobody has taken yet.
@@ -124,6 +131,9 @@ impl Loopback {
             dma: DmaMap::default(),
             vectors: 0,
             clock: Duration::ZERO,
+            #[cfg(feature = "mutants")]
+            mutant: None,
+            marks: false,
         };
         let machine = Self { machine: Rc::new(RefCell::new(machine)) };
         machine.inject(schedule);
@@ -134,6 +144,19 @@ impl Loopback {
     /// too long for that.
     pub fn recorded_by(self, recorder: Recorder) -> Self {
         self.machine.borrow_mut().recorder = recorder;
+        self
+    }
+
+    /// Has the drivers over it make this mistake.
+    #[cfg(feature = "mutants")]
+    pub fn make(&self, mutant: Option<Mutant>) {
+        self.machine.borrow_mut().mutant = mutant;
+    }
+
+    /// The same machine, whose drivers say at the debug mark what no access shows, as the image
+    /// does with `marks=on`.
+    pub fn marking(self) -> Self {
+        self.machine.borrow_mut().marks = true;
         self
     }
 
@@ -313,6 +336,13 @@ impl Hal for Loopback {
 
     unsafe fn release_dma(&self, memory: DmaMemory, size: usize, _align: usize) {
         self.machine.borrow_mut().dma.release(memory.address, size);
+        for frame in mark::frames(memory.address, size) {
+            // A page may be another's, too.
+            let held = self.machine.borrow().dma.holds(frame);
+            if !held {
+                self.mark(mark::released(frame));
+            }
+        }
     }
 
     fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {
@@ -374,9 +404,30 @@ impl Hal for Loopback {
         self.halt();
     }
 
+    #[cfg(feature = "mutants")]
+    fn mutant(&self) -> Option<Mutant> {
+        self.machine.borrow().mutant
+    }
+
+    #[cfg(feature = "mutants")]
+    fn device_access_64(&self, memory: DeviceMemory, offset: u64, store: Option<u64>) -> u64 {
+        let address = Self::device_address(memory, offset, 8);
+        match store {
+            Some(value) => self.store(Space::Memory, address, 8, value),
+            None => return self.load(Space::Memory, address, 8),
+        }
+        0
+    }
+
     fn ecam(&self) -> Option<ConfigAccess> {
         let (base, last_bus) = (ECAM.start, 255);
         Some(ConfigAccess::Ecam { base, first_bus: 0, last_bus })
+    }
+
+    fn mark(&self, word: u32) {
+        if self.machine.borrow().marks {
+            self.port_store(mark::PORT, word);
+        }
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

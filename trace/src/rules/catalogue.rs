@@ -1,8 +1,11 @@
-use super::{Rule, barrier, block, dma, memory, ownership, packed, split, status};
+use super::{
+    Rule, barrier, block, dma, init, memory, notify, ownership, packed, reset, split, status,
+};
 
 /// The rules by topic, in the order in which a report lists them.
 const TOPICS: &[&[&[Rule]]] = &[
-    &[status::RULES],
+    &[status::RULES, reset::RULES, init::RULES, init::failure::RULES],
+    &[notify::RULES],
     split::RULES,
     packed::RULES,
     block::RULES,

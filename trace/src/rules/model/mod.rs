@@ -22,7 +22,8 @@ pub use queue::{Half, Queue};
 pub use shadow::{Shadow, fields, passed};
 pub use virtio::{Features, Msix, Virtio, status};
 
-use crate::{Actor, Bdf, Entry, Event, Mark, MemoryKind, Place, Register};
+use crate::register::Structure;
+use crate::{Access, Actor, Bdf, Entry, Event, Mark, MemoryKind, Place, Register};
 
 /// A PCI function.
 #[derive(Debug)]
@@ -126,6 +127,16 @@ impl Model {
             }
             Event::Ram { place: Place::Area { function, queue, area, offset }, addr, access } => {
                 self.at(function).virtio.accessed(queue, area, offset, addr, access);
+            }
+            // The driver has what it was answered, register or not.
+            Event::Refused {
+                register: Register::None { function, structure: Structure::Block, offset },
+                access: access @ Access::Load { .. },
+                ..
+            } => {
+                if let Ok(offset) = u16::try_from(offset) {
+                    self.at(function).virtio.configured(offset, access);
+                }
             }
             Event::Memory { kind, start, len } => {
                 self.memory.push((kind, start..start.saturating_add(len)));

@@ -14,6 +14,39 @@ pub enum Half {
     DeviceHigh,
 }
 
+impl Half {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::DescLow,
+        Self::DescHigh,
+        Self::DriverLow,
+        Self::DriverHigh,
+        Self::DeviceLow,
+        Self::DeviceHigh,
+    ];
+
+    /// The register.
+    pub fn register(self) -> CommonCfg {
+        match self {
+            Half::DescLow => CommonCfg::QueueDescLow,
+            Half::DescHigh => CommonCfg::QueueDescHigh,
+            Half::DriverLow => CommonCfg::QueueDriverLow,
+            Half::DriverHigh => CommonCfg::QueueDriverHigh,
+            Half::DeviceLow => CommonCfg::QueueDeviceLow,
+            Half::DeviceHigh => CommonCfg::QueueDeviceHigh,
+        }
+    }
+
+    /// The register's name.
+    pub fn name(self) -> &'static str {
+        self.register().name()
+    }
+
+    pub(super) fn of(register: CommonCfg) -> Option<Self> {
+        Self::ALL.into_iter().find(|half| half.register() == register)
+    }
+}
+
 /// A virtqueue, as its driver knows it, and what its device took from it.
 #[derive(Debug)]
 pub struct Queue {
@@ -23,12 +56,18 @@ pub struct Queue {
     pub size_loaded: Option<u16>,
     /// The size that was last stored, since the last reset.
     pub size_stored: Option<u16>,
+    /// The largest size that it can have: the one that was loaded before any was stored.
+    pub size_offered: Option<u16>,
     /// The halves of the three addresses that were stored, since the last reset.
     pub halves: [Option<u32>; 6],
     /// The MSI-X vector that was stored, since the last reset.
     pub vector: Option<u16>,
     /// `queue_notify_off`, as it was loaded.
     pub notify_off: Option<u16>,
+    /// `queue_notif_config_data`, as it was loaded.
+    pub notify_data: Option<u16>,
+    /// How often it was reset by itself, since the last reset of the device.
+    pub resets: u32,
     /// Whether it was enabled (a legacy queue: placed), and no reset since.
     pub enabled: bool,
     /// How often it was notified, since the last reset.
@@ -65,9 +104,12 @@ impl Queue {
             index,
             size_loaded: None,
             size_stored: None,
+            size_offered: None,
             halves: [None; 6],
             vector: None,
             notify_off: None,
+            notify_data: None,
+            resets: 0,
             enabled: false,
             notified: 0,
             avail_idx: None,
@@ -146,15 +188,24 @@ impl Queue {
         }
         match (register, store) {
             (CommonCfg::QueueSize, true) => self.size_stored = Some(value as u16),
-            (CommonCfg::QueueSize, false) => self.size_loaded = Some(value as u16),
+            (CommonCfg::QueueSize, false) => self.offer(value as u16),
             (CommonCfg::QueueMsixVector, true) => self.vector = Some(value as u16),
             (CommonCfg::QueueNotifyOff, false) => self.notify_off = Some(value as u16),
+            (CommonCfg::QueueNotifConfigData, false) => self.notify_data = Some(value as u16),
             (CommonCfg::QueueEnable, true) => self.enabled |= value == 1,
             (CommonCfg::QueueReset, true) if value == 1 => {
-                let (index, notify_off) = (self.index, self.notify_off);
-                *self = Self { notify_off, ..Self::new(index) };
+                let Self { index, notify_off, notify_data, resets, .. } = *self;
+                *self = Self { notify_off, notify_data, resets: resets + 1, ..Self::new(index) };
             }
             _ => {}
+        }
+    }
+
+    /// The driver loaded the size.
+    pub(super) fn offer(&mut self, size: u16) {
+        self.size_loaded = Some(size);
+        if self.size_stored.is_none() {
+            self.size_offered = Some(size);
         }
     }
 

@@ -106,9 +106,7 @@ pub(in crate::rules) fn enabled<'a>(at: &At<'a>, packed: bool) -> Option<&'a Que
 }
 
 /// Two areas of which the second begins in the first.
-fn overlap(
-    areas: [(&'static str, Option<u64>, u64); 3],
-) -> Option<(&'static str, &'static str)> {
+fn overlap(areas: [(&'static str, Option<u64>, u64); 3]) -> Option<(&'static str, &'static str)> {
     areas.iter().find_map(|&(one, start, len)| {
         let start = start?;
         let inside = |address: u64| address.checked_sub(start).is_some_and(|at| at < len);
