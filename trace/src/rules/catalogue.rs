@@ -1,6 +1,6 @@
 use super::{
-    Rule, block, capability, common, config, features, init, memory, notify, reset, split, status,
-    suspend, vectors,
+    Rule, barrier, block, capability, common, config, dma, features, init, memory, notify, ownership,
+    packed, reset, split, status, suspend, vectors,
 };
 
 /// The rules by topic, in the order in which a report lists them.
@@ -11,8 +11,9 @@ const TOPICS: &[&[&[Rule]]] = &[
     &[capability::RULES, capability::comes_up::RULES],
     &[common::RULES, vectors::RULES, notify::RULES],
     split::RULES,
+    packed::RULES,
     block::RULES,
-    &[memory::RULES],
+    &[memory::RULES, ownership::RULES, dma::RULES, barrier::RULES],
 ];
 
 /// Every rule.

@@ -11,12 +11,14 @@
 //! no example of was not exercised, which the report says too.
 
 mod at;
+mod barrier;
 mod block;
 mod capability;
 mod catalogue;
 mod class;
 mod common;
 mod config;
+mod dma;
 mod features;
 mod init;
 mod json;
@@ -24,6 +26,9 @@ mod judge;
 mod memory;
 pub mod model;
 mod notify;
+mod ownership;
+mod packed;
+mod ram;
 mod report;
 mod reset;
 mod split;

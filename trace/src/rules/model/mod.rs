@@ -7,7 +7,9 @@ mod chain;
 mod config;
 pub mod feature;
 mod holders;
+mod packed;
 mod queue;
+mod shadow;
 mod virtio;
 
 use std::ops::Range;
@@ -15,10 +17,13 @@ use std::ops::Range;
 pub use chain::{Chain, Element};
 pub use config::{Capability, ConfigSpace};
 pub use holders::Holders;
+pub use packed::PackedShadow;
 pub use queue::{Half, Queue};
+pub use shadow::{Shadow, fields, passed};
 pub use virtio::{Features, Msix, Virtio, status};
 
-use crate::{Actor, Bdf, Effect, Entry, Event, Mark, MemoryKind, Register};
+use crate::register::Structure;
+use crate::{Access, Actor, Bdf, Entry, Event, Mark, MemoryKind, Place, Register};
 
 /// A PCI function.
 #[derive(Debug)]
@@ -120,13 +125,26 @@ impl Model {
                     self.at(function).virtio.access(entry.seq, register, access);
                 }
             }
+            Event::Ram { place: Place::Area { function, queue, area, offset }, addr, access } => {
+                self.at(function).virtio.accessed(queue, area, offset, addr, access);
+            }
+            // The driver has what it was answered, register or not.
+            Event::Refused {
+                register: Register::None { function, structure: Structure::Block, offset },
+                access: access @ Access::Load { .. },
+                ..
+            } => {
+                if let Ok(offset) = u16::try_from(offset) {
+                    self.at(function).virtio.configured(offset, access);
+                }
+            }
             Event::Memory { kind, start, len } => {
                 self.memory.push((kind, start..start.saturating_add(len)));
             }
             Event::Fault { ref effect, .. } => {
                 self.faults += 1;
-                if let (Actor::Device(function), true) = (entry.by, forges(effect)) {
-                    self.at(function).virtio.forge();
+                if let Actor::Device(function) = entry.by {
+                    self.at(function).virtio.faulted(effect);
                 }
             }
             _ => {
@@ -140,17 +158,4 @@ impl Model {
             }
         }
     }
-}
-
-/// Whether it makes the driver see another state of a virtqueue than the transcript tells.
-fn forges(effect: &Effect) -> bool {
-    matches!(
-        effect,
-        Effect::RingLoad { .. }
-            | Effect::RingStore { .. }
-            | Effect::RingWrite { .. }
-            | Effect::UsedNotWritten { .. }
-            | Effect::UsedIdx { .. }
-            | Effect::Memory { .. }
-    )
 }
