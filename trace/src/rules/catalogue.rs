@@ -1,7 +1,8 @@
-use super::{Rule, status};
+use super::{Rule, pci, status};
 
 /// The rules by topic, in the order in which a report lists them.
-const TOPICS: &[&[Rule]] = &[status::RULES];
+const TOPICS: &[&[Rule]] =
+    &[status::RULES, pci::access::RULES, pci::bars::RULES, pci::command::RULES];
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {

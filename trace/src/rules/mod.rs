@@ -16,6 +16,7 @@ mod class;
 mod json;
 mod judge;
 pub mod model;
+mod pci;
 mod report;
 mod status;
 #[cfg(test)]
