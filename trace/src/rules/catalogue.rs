@@ -1,6 +1,6 @@
 use super::{
     Rule, barrier, block, capability, common, config, dma, features, init, memory, notify, ownership,
-    packed, reset, split, status, suspend, vectors,
+    packed, pci, reset, split, status, suspend, vectors,
 };
 
 /// The rules by topic, in the order in which a report lists them.
@@ -14,6 +14,7 @@ const TOPICS: &[&[&[Rule]]] = &[
     packed::RULES,
     block::RULES,
     &[memory::RULES, ownership::RULES, dma::RULES, barrier::RULES],
+    &[pci::access::RULES, pci::bars::RULES, pci::command::RULES],
 ];
 
 /// Every rule.

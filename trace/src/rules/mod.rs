@@ -28,6 +28,7 @@ pub mod model;
 mod notify;
 mod ownership;
 mod packed;
+mod pci;
 mod ram;
 mod report;
 mod reset;
