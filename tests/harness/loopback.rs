@@ -17,6 +17,8 @@ use eclipse_devices::{
     Completion, Host, Platform, PlatformConfig, Preset, Ram, Space, Stop, Wires,
 };
 use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
+#[cfg(feature = "mutants")]
+use eclipse_kernel::mutant::Mutant;
 use eclipse_kernel::pci::ConfigAccess;
 use eclipse_trace::{Bdf, Entry, Recorder, Summary, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
@@ -41,6 +43,9 @@ struct Machine {
     vectors: u32,
     /// Virtual time: it passes with accesses and with waits, never by itself.
     clock: Duration,
+    /// Which mistake the drivers over it make.
+    #[cfg(feature = "mutants")]
+    mutant: Option<Mutant>,
 }
 
 /// What the devices raised and nobody has taken yet.
@@ -124,6 +129,8 @@ impl Loopback {
             dma: DmaMap::default(),
             vectors: 0,
             clock: Duration::ZERO,
+            #[cfg(feature = "mutants")]
+            mutant: None,
         };
         let machine = Self { machine: Rc::new(RefCell::new(machine)) };
         machine.inject(schedule);
@@ -135,6 +142,12 @@ impl Loopback {
     pub fn recorded_by(self, recorder: Recorder) -> Self {
         self.machine.borrow_mut().recorder = recorder;
         self
+    }
+
+    /// Has the drivers over it make this mistake.
+    #[cfg(feature = "mutants")]
+    pub fn make(&self, mutant: Option<Mutant>) {
+        self.machine.borrow_mut().mutant = mutant;
     }
 
     /// What was recorded so far, in numbers.
@@ -372,6 +385,21 @@ impl Hal for Loopback {
     fn pause(&self) {
         self.machine.borrow_mut().clock += Duration::from_micros(1);
         self.halt();
+    }
+
+    #[cfg(feature = "mutants")]
+    fn mutant(&self) -> Option<Mutant> {
+        self.machine.borrow().mutant
+    }
+
+    #[cfg(feature = "mutants")]
+    fn device_access_64(&self, memory: DeviceMemory, offset: u64, store: Option<u64>) -> u64 {
+        let address = Self::device_address(memory, offset, 8);
+        match store {
+            Some(value) => self.store(Space::Memory, address, 8, value),
+            None => return self.load(Space::Memory, address, 8),
+        }
+        0
     }
 
     fn ecam(&self) -> Option<ConfigAccess> {
