@@ -19,7 +19,7 @@ use eclipse_devices::{
 use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
 #[cfg(feature = "mutants")]
 use eclipse_kernel::mutant::Mutant;
-use eclipse_kernel::pci::ConfigAccess;
+use eclipse_kernel::{mark, pci::ConfigAccess};
 use eclipse_trace::{Bdf, Entry, Recorder, Summary, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
@@ -46,6 +46,8 @@ struct Machine {
     /// Which mistake the drivers over it make.
     #[cfg(feature = "mutants")]
     mutant: Option<Mutant>,
+    /// Whether the drivers' marks are said.
+    marks: bool,
 }
 
 /// What the devices raised and nobody has taken yet.
@@ -131,6 +133,7 @@ impl Loopback {
             clock: Duration::ZERO,
             #[cfg(feature = "mutants")]
             mutant: None,
+            marks: false,
         };
         let machine = Self { machine: Rc::new(RefCell::new(machine)) };
         machine.inject(schedule);
@@ -148,6 +151,13 @@ impl Loopback {
     #[cfg(feature = "mutants")]
     pub fn make(&self, mutant: Option<Mutant>) {
         self.machine.borrow_mut().mutant = mutant;
+    }
+
+    /// The same machine, whose drivers say at the debug mark what no access shows, as the image
+    /// does with `marks=on`.
+    pub fn marking(self) -> Self {
+        self.machine.borrow_mut().marks = true;
+        self
     }
 
     /// What was recorded so far, in numbers.
@@ -326,6 +336,13 @@ impl Hal for Loopback {
 
     unsafe fn release_dma(&self, memory: DmaMemory, size: usize, _align: usize) {
         self.machine.borrow_mut().dma.release(memory.address, size);
+        for frame in mark::frames(memory.address, size) {
+            // A page may be another's, too.
+            let held = self.machine.borrow().dma.holds(frame);
+            if !held {
+                self.mark(mark::released(frame));
+            }
+        }
     }
 
     fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {
@@ -405,6 +422,12 @@ impl Hal for Loopback {
     fn ecam(&self) -> Option<ConfigAccess> {
         let (base, last_bus) = (ECAM.start, 255);
         Some(ConfigAccess::Ecam { base, first_bus: 0, last_bus })
+    }
+
+    fn mark(&self, word: u32) {
+        if self.machine.borrow().marks {
+            self.port_store(mark::PORT, word);
+        }
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {
