@@ -1,11 +1,17 @@
-use super::{Rule, status};
+use super::{Rule, block, init, memory, notify, reset, split, status};
 
 /// The rules by topic, in the order in which a report lists them.
-const TOPICS: &[&[Rule]] = &[status::RULES];
+const TOPICS: &[&[&[Rule]]] = &[
+    &[status::RULES, reset::RULES, init::RULES, init::failure::RULES],
+    &[notify::RULES],
+    split::RULES,
+    block::RULES,
+    &[memory::RULES],
+];
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    TOPICS.iter().copied().flatten()
+    TOPICS.iter().copied().flatten().copied().flatten()
 }
 
 /// The rule with this name.

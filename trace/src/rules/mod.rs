@@ -11,12 +11,19 @@
 //! no example of was not exercised, which the report says too.
 
 mod at;
+mod block;
 mod catalogue;
 mod class;
+mod init;
 mod json;
 mod judge;
+mod memory;
 pub mod model;
+mod notify;
 mod report;
+mod reset;
+mod split;
+mod state;
 mod status;
 #[cfg(test)]
 mod testing;

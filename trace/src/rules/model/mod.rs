@@ -5,6 +5,8 @@
 
 mod chain;
 mod config;
+pub mod feature;
+mod holders;
 mod queue;
 mod virtio;
 
@@ -12,10 +14,11 @@ use std::ops::Range;
 
 pub use chain::{Chain, Element};
 pub use config::{Capability, ConfigSpace};
+pub use holders::Holders;
 pub use queue::{Half, Queue};
 pub use virtio::{Features, Msix, Virtio, status};
 
-use crate::{Actor, Bdf, Entry, Event, Mark, MemoryKind, Register};
+use crate::{Actor, Bdf, Effect, Entry, Event, Mark, MemoryKind, Register};
 
 /// A PCI function.
 #[derive(Debug)]
@@ -98,7 +101,10 @@ impl Model {
                     Mark::Phase(number) => self.phase = Some(number),
                     Mark::Page(kind, frame) => {
                         let start = u64::from(frame) << 12;
-                        self.memory.push((kind, start..start + 0x1000));
+                        let page = (kind, start..start + 0x1000);
+                        if !self.memory.contains(&page) {
+                            self.memory.push(page);
+                        }
                     }
                     _ => {}
                 }
@@ -117,7 +123,12 @@ impl Model {
             Event::Memory { kind, start, len } => {
                 self.memory.push((kind, start..start.saturating_add(len)));
             }
-            Event::Fault { .. } => self.faults += 1,
+            Event::Fault { ref effect, .. } => {
+                self.faults += 1;
+                if let (Actor::Device(function), true) = (entry.by, forges(effect)) {
+                    self.at(function).virtio.forge();
+                }
+            }
             _ => {
                 if let (Actor::Device(function), Some(queue)) = (entry.by, entry.event.queue()) {
                     self.at(function).virtio.queue_mut(queue).take(entry);
@@ -129,4 +140,17 @@ impl Model {
             }
         }
     }
+}
+
+/// Whether it makes the driver see another state of a virtqueue than the transcript tells.
+fn forges(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::RingLoad { .. }
+            | Effect::RingStore { .. }
+            | Effect::RingWrite { .. }
+            | Effect::UsedNotWritten { .. }
+            | Effect::UsedIdx { .. }
+            | Effect::Memory { .. }
+    )
 }
