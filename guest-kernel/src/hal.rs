@@ -207,6 +207,9 @@ pub trait Hal: Clone + 'static {
         unimplemented!("no 64-bit accesses to device memory here")
     }
 
+    /// Says `word` at the debug mark, where that is wanted: see [`mark`](crate::mark).
+    fn mark(&self, _word: u32) {}
+
     /// Configuration space by memory, where the firmware tells of it (the MCFG table).
     fn ecam(&self) -> Option<ConfigAccess> {
         None

@@ -19,7 +19,7 @@ use eclipse_devices::{
 use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
 #[cfg(feature = "mutants")]
 use eclipse_kernel::mutant::Mutant;
-use eclipse_kernel::pci::ConfigAccess;
+use eclipse_kernel::{mark, pci::ConfigAccess};
 use eclipse_trace::{Bdf, Entry, Recorder, Summary, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
@@ -43,6 +43,8 @@ struct Machine {
     vectors: u32,
     /// Virtual time: it passes with accesses and with waits, never by itself.
     clock: Duration,
+    /// Whether the drivers' marks are said.
+    marks: bool,
     /// Which mistake the drivers over it make.
     #[cfg(feature = "mutants")]
     mutant: Option<Mutant>,
@@ -129,6 +131,7 @@ impl Loopback {
             dma: DmaMap::default(),
             vectors: 0,
             clock: Duration::ZERO,
+            marks: false,
             #[cfg(feature = "mutants")]
             mutant: None,
         };
@@ -141,6 +144,13 @@ impl Loopback {
     /// too long for that.
     pub fn recorded_by(self, recorder: Recorder) -> Self {
         self.machine.borrow_mut().recorder = recorder;
+        self
+    }
+
+    /// The same machine, whose drivers say at the debug mark what no access shows, as the image
+    /// does with `marks=on`.
+    pub fn marking(self) -> Self {
+        self.machine.borrow_mut().marks = true;
         self
     }
 
@@ -326,6 +336,13 @@ impl Hal for Loopback {
 
     unsafe fn release_dma(&self, memory: DmaMemory, size: usize, _align: usize) {
         self.machine.borrow_mut().dma.release(memory.address, size);
+        for frame in mark::frames(memory.address, size) {
+            // A page may be another's, too.
+            let held = self.machine.borrow().dma.holds(frame);
+            if !held {
+                self.mark(mark::released(frame));
+            }
+        }
     }
 
     fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {
@@ -405,6 +422,12 @@ impl Hal for Loopback {
     fn ecam(&self) -> Option<ConfigAccess> {
         let (base, last_bus) = (ECAM.start, 255);
         Some(ConfigAccess::Ecam { base, first_bus: 0, last_bus })
+    }
+
+    fn mark(&self, word: u32) {
+        if self.machine.borrow().marks {
+            self.port_store(mark::PORT, word);
+        }
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

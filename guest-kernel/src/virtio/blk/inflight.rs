@@ -252,6 +252,9 @@ impl<H: Hal> VirtioBlk<H> {
         let ended = waited.and_then(|written| self.outcome(&token, &request, written, into));
         // A wait may end before its request: that has its memory until it is back, too.
         self.slots.forget(&token);
+        if ended.is_err() {
+            self.mark_failed();
+        }
         ended
     }
 
