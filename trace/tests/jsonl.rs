@@ -144,7 +144,7 @@ fn entries() -> Vec<Entry> {
         .chain(device)
         .zip(0..)
         // The instruction is known of every other entry.
-        .map(|((by, event), seq)| Entry { seq, rip: NonZeroU64::new(seq % 2 << 20), by, event })
+        .map(|((by, event), seq)| Entry { seq, rip: NonZeroU64::new((seq % 2) << 20), by, event })
         .collect()
 }
 
