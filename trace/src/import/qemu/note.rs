@@ -34,6 +34,11 @@ pub enum Note {
         /// What QEMU calls it.
         name: Box<str>,
     },
+    /// SeaBIOS drove devices before the guest did.
+    Firmware {
+        /// The last access that is its.
+        line: u64,
+    },
     /// The guest's processor is not the only one: their accesses stand in the order in which
     /// QEMU carried them out.
     Processors {
@@ -90,6 +95,7 @@ impl Note {
             Note::RefusedUnseen
             | Note::PlaceAssumed { .. }
             | Note::NoBlockDevice { .. }
+            | Note::Firmware { .. }
             | Note::Processors { .. } => &[],
         }
     }
@@ -123,6 +129,11 @@ impl fmt::Display for Note {
             Note::NoBlockDevice { line, function, name } => {
                 write!(f, "line {line}: {function} is {name}, no block device, and left out")
             }
+            Note::Firmware { line } => write!(
+                f,
+                "up to line {line} SeaBIOS drives the devices, before the guest does; that is \
+                 followed and not judged"
+            ),
             Note::Processors { line } => write!(
                 f,
                 "line {line}: the guest has several processors; their accesses stand in QEMU's \
