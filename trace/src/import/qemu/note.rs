@@ -85,6 +85,11 @@ const IN_MEMORY: &[&str] = &[
 ];
 
 impl Note {
+    /// Whether it says that a part of the record is not judged for being the firmware's.
+    pub fn is_firmware(&self) -> bool {
+        matches!(self, Note::Firmware { .. })
+    }
+
     /// The rules about which nothing can be said for this, by their identifiers or by what
     /// these begin with.
     pub fn not_judged(&self) -> &'static [&'static str] {
