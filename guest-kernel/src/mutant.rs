@@ -167,8 +167,8 @@ mutants! {
     M97 "The slot is `idx`."
     M99 "`avail.flags` has other bits than the lowest."
     M100 "The first descriptor of a chain has no NEXT."
-    M101 "The last descriptor of a chain leads back to the first."
-    M102 "`next` is one more than the next descriptor."
+    M101 "The last descriptor of a chain leads back to itself."
+    M102 "`next` is a descriptor of no chain."
     M103 "The header has WRITE."
     M104 "The data of a read has no WRITE."
     M105 "The data of a write has WRITE."
@@ -223,7 +223,7 @@ mutants! {
     M156 "A read-only device is written to."
     M157 "Memory is released at the end without a reset."
     M158 "The reset at the end is not waited for, and bus mastering stays on."
-    M159 "The memory of a request that takes too long is used for the next one."
+    M159 "A request that takes too long is made once more without a reset, in the same memory."
     M160 "The indices of the rings go on where they were before a reset."
 
     // What is allowed.

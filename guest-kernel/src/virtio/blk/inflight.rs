@@ -351,10 +351,8 @@ impl<H: Hal> VirtioBlk<H> {
     /// Starts the device again, because of a request that it has for too long.
     fn recover_from(&mut self, Request { kind, sector, .. }: Request) -> Result<(), Error> {
         if mutated!(&self.hal, M159) {
-            let overdue = self.slots.with_device();
-            let lost = Stage::Lost(Error::TimedOut { kind, sector });
-            overdue.into_iter().for_each(|slot| self.slots.set(slot, lost));
-            return Ok(());
+            let mut overdue = self.slots.with_device().into_iter();
+            return overdue.try_for_each(|slot| self.enqueue(slot));
         }
         let needs_reset = self.transport.needs_reset();
         self.recover(match needs_reset {

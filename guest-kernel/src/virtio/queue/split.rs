@@ -176,7 +176,7 @@ impl<H: Hal> SplitQueue<H> {
         for (segment, more) in segments.iter().zip((0..segments.len()).rev()) {
             let index = self.free.take();
             let next = self.free.first().filter(|_| more > 0);
-            let next = self.mutated_next(next, head, index, more);
+            let next = self.mutated_next(next, head, index);
             self.store_descriptor(index, segment, flags, next);
         }
         if let Some(head) = head {
@@ -197,17 +197,11 @@ impl<H: Hal> SplitQueue<H> {
     }
 
     /// How a chain goes on behind `index`, where a mutant has it otherwise than `next`.
-    fn mutated_next(
-        &self,
-        next: Option<u16>,
-        head: Option<u16>,
-        index: u16,
-        more: usize,
-    ) -> Option<u16> {
+    fn mutated_next(&self, next: Option<u16>, head: Option<u16>, index: u16) -> Option<u16> {
         match self.memory.hal() {
             hal if mutated!(hal, M100) && head == Some(index) => None,
-            hal if mutated!(hal, M101) && more == 0 => head,
-            hal if mutated!(hal, M102) => next.map(|next| (next + 1) % self.size),
+            hal if mutated!(hal, M101) => next.or(Some(index)),
+            hal if mutated!(hal, M102) => next.map(|next| (next + self.size / 2) % self.size),
             _ => next,
         }
     }
