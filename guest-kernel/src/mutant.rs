@@ -226,6 +226,28 @@ mutants! {
     M159 "A request that takes too long is made once more without a reset, in the same memory."
     M160 "The indices of the rings go on where they were before a reset."
 
+    // What no list of mistakes has, for rules that would notice none otherwise.
+    M161 "A flush has a sector."
+    M162 "The buffer for the ID has 16 bytes."
+    M163 "A discard has the unmap flag."
+    M164 "The range of a write-zeroes is one byte short."
+    M166 "Descriptors of an indirect table have INDIRECT."
+    M168 "A descriptor has INDIRECT and NEXT."
+    M170 "`writeback` is stored before FEATURES_OK."
+    M171 "`writeback` is loaded before FEATURES_OK."
+    M172 "SUSPEND is set."
+    M173 "`queue_notify_off` is stored to."
+    M174 "A queue size of 0 is stored."
+    M175 "A queue is mapped to a vector that the table does not have."
+    M176 "The used ring is in the available ring."
+    M177 "`next` is outside the table."
+    M178 "A used element is stored to when it was looked at."
+    M179 "A legacy request is cut into descriptors at odd bytes."
+    M181 "The device is given the kernel's text to write to."
+    M182 "The data of a request is read before it is back."
+    M183 "The data of a request is written before it is back."
+    M184 "Bits of the command register that are not the driver's are cleared."
+
     // What is allowed.
     L01 "The upper halves of the rings' addresses are stored first."
     L02 "1 is stored to `queue_enable` twice."

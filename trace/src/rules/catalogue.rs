@@ -1,6 +1,6 @@
 use super::{
-    Rule, barrier, block, capability, common, config, dma, features, init, memory, notify, ownership,
-    packed, pci, reset, split, status, suspend, vectors,
+    Rule, barrier, block, capability, common, config, dma, features, init, memory, notify,
+    ownership, packed, pci, reset, split, status, suspend, vectors,
 };
 
 /// The rules by topic, in the order in which a report lists them.

@@ -16,6 +16,6 @@ pub(super) const ROWS: &[Row] = &[
     row(M156, WRITE, Rule("D5.2.6.1-c")).fault("F106"),
     row(M157, "scenario=init marks=on", Rule("D3.3.1-b")),
     row(M158, INIT, Rule("P13")),
-    row(M159, BATCH, Rule("D3.3.1-b")).fault("F76").watch("dma"),
+    row(M159, BATCH, Rule("R-dma-twice")).fault("F76").watch("dma"),
     row(M160, BATCH, Rule("D2.7.6.1-a")).fault("F114").watch("rings"),
 ];

@@ -45,8 +45,8 @@ pub(super) const ROWS: &[Row] = &[
         M90,
         INIT,
         Elsewhere(
-            "x86 keeps stores in order, so no run differs: `every_store_is_fenced` in loopback \
-             sees that the fence is gone",
+            "x86 keeps stores in order, so no run differs: a test of the queue sees that \
+             the fence is gone",
         ),
     ),
     row(M91, INIT, Rule("D2.7.13.4.1-a")).watch("barriers"),

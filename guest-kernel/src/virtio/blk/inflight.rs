@@ -120,7 +120,7 @@ impl<H: Hal> VirtioBlk<H> {
         self.look_at_config()?;
         let limits = self.limits(kind, sector, sectors)?;
         // 5.2.6.1: unmap is for write-zeroes alone, and only a permission.
-        let unmap = unmap && limits.may_unmap;
+        let unmap = unmap && limits.may_unmap || mutated!(&self.hal, M163);
         self.submit(kind, sector, RANGE, &request::range(sector, sectors, unmap))
     }
 
@@ -183,6 +183,14 @@ impl<H: Hal> VirtioBlk<H> {
                 let submitted = queue.submit(slot, &chain);
                 submitted.map_err(|source| Error::Queue { queue: number, source })?;
                 self.slots.set(slot, Stage::Device { queue: number });
+                if let Some(data) =
+                    self.slots.data(slot).filter(|data| mutated!(data.hal(), M182 | M183))
+                {
+                    let first = data.load::<u8>(0);
+                    if mutated!(data.hal(), M183) {
+                        data.store(0, first);
+                    }
+                }
                 self.turn = (index + 1) % count;
                 return Ok(());
             }

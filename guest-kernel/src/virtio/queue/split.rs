@@ -110,7 +110,10 @@ impl<H: Hal> SplitQueue<H> {
         Areas {
             desc: at(desc),
             driver: at(self.layout.avail + driver),
-            device: at(self.layout.used + device),
+            device: match mutated!(self.memory.hal(), M176) {
+                false => at(self.layout.used + device),
+                true => at(self.layout.avail + RING),
+            },
         }
     }
 
@@ -189,6 +192,8 @@ impl<H: Hal> SplitQueue<H> {
         let base = DESC * usize::from(index);
         let write = if segment.device_writes { WRITE } else { 0 };
         let goes_on = if next.is_some() { NEXT } else { 0 };
+        let both = flags == INDIRECT && mutated!(self.memory.hal(), M168);
+        let goes_on = if both { NEXT } else { goes_on };
         self.memory.store(base, segment.address);
         self.memory.store(base + 8, segment.len);
         self.memory.store(base + 12, flags | write | goes_on);
@@ -201,6 +206,7 @@ impl<H: Hal> SplitQueue<H> {
         match self.memory.hal() {
             hal if mutated!(hal, M100) && head == Some(index) => None,
             hal if mutated!(hal, M101) => next.or(Some(index)),
+            hal if mutated!(hal, M177) => next.map(|_| self.size),
             hal if mutated!(hal, M102) => next.map(|next| (next + self.size / 2) % self.size),
             _ => next,
         }
@@ -268,6 +274,9 @@ impl<H: Hal> SplitQueue<H> {
         self.memory.fence(Ordering::Acquire);
         let id = early.unwrap_or_else(|| self.memory.load(element));
         let len = self.memory.load(element + 4);
+        if mutated!(self.memory.hal(), M178) {
+            self.memory.store(element, 0_u32);
+        }
         let id = match self.memory.hal() {
             hal if mutated!(hal, M134) => {
                 self.memory.load::<u16>(self.layout.avail + RING + 2 * slot).into()
