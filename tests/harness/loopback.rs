@@ -48,6 +48,8 @@ struct Machine {
     vectors: u32,
     /// Virtual time: it passes with accesses and with waits, never by itself.
     clock: Duration,
+    /// Whether the drivers' marks are said.
+    marks: bool,
     /// Which mistake the drivers over it make.
     #[cfg(feature = "mutants")]
     mutant: Option<Mutant>,
@@ -136,9 +138,9 @@ impl Loopback {
             dma: DmaMap::default(),
             vectors: 0,
             clock: Duration::ZERO,
+            marks: false,
             #[cfg(feature = "mutants")]
             mutant: None,
-            marks: false,
         };
         let machine = Rc::new(RefCell::new(machine));
         let machine = Self { machine, watching: Rc::default() };
@@ -159,6 +161,13 @@ impl Loopback {
         let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
         platform.watch(&Host::new(memory, wires, recorder), watching);
         self.watching.set(watching);
+    }
+
+    /// The same machine, whose drivers say at the debug mark what no access shows, as the image
+    /// does with `marks=on`.
+    pub fn marking(self) -> Self {
+        self.machine.borrow_mut().marks = true;
+        self
     }
 
     /// Has the drivers over it make this mistake.
