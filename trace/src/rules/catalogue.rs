@@ -1,5 +1,5 @@
 use super::{
-    Rule, capability, common, config, features, init, notify, reset, status, suspend, vectors,
+    Rule, capability, common, config, features, init, notify, pci, reset, status, suspend, vectors,
 };
 
 /// The rules by topic, in the order in which a report lists them.
@@ -18,6 +18,10 @@ const TOPICS: &[&[Rule]] = &[
     common::RULES,
     vectors::RULES,
     notify::RULES,
+    pci::access::RULES,
+    pci::scan::RULES,
+    pci::bars::RULES,
+    pci::command::RULES,
 ];
 
 /// Every rule.

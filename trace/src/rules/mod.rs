@@ -22,6 +22,7 @@ mod config;
 mod features;
 mod init;
 mod notify;
+mod pci;
 mod report;
 mod reset;
 mod state;
