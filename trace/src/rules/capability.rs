@@ -155,7 +155,7 @@ impl Window {
         })
     }
 
-    fn holds(&self, bar: u32, offset: u32) -> bool {
+    pub fn holds(&self, bar: u32, offset: u32) -> bool {
         self.bar == bar && offset.checked_sub(self.offset).is_some_and(|inside| inside < self.length)
     }
 

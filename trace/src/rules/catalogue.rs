@@ -1,5 +1,5 @@
 use super::{
-    Rule, capability, common, config, features, init, notify, pci, reset, status, suspend, vectors,
+    Rule, capability, common, config, features, init, legacy, notify, pci, reset, status, suspend, vectors,
 };
 
 /// The rules by topic, in the order in which a report lists them.
@@ -18,10 +18,15 @@ const TOPICS: &[&[Rule]] = &[
     common::RULES,
     vectors::RULES,
     notify::RULES,
+    legacy::RULES,
     pci::access::RULES,
     pci::scan::RULES,
     pci::bars::RULES,
     pci::command::RULES,
+    pci::capabilities::RULES,
+    pci::msix::RULES,
+    pci::interrupt::RULES,
+    pci::life::RULES,
 ];
 
 /// Every rule.

@@ -15,6 +15,7 @@ mod catalogue;
 mod class;
 mod json;
 mod judge;
+mod legacy;
 pub mod model;
 mod capability;
 mod common;

@@ -2,7 +2,11 @@
 
 pub(super) mod access;
 pub(super) mod bars;
+pub(super) mod capabilities;
 pub(super) mod command;
+pub(super) mod interrupt;
+pub(super) mod life;
+pub(super) mod msix;
 pub(super) mod scan;
 
 use crate::register::{ConfigHeader, Header};

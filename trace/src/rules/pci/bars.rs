@@ -8,7 +8,7 @@ use super::{IO, MEMORY, command_stored};
 use crate::register::ConfigHeader;
 use crate::{Bdf, Register, Space};
 
-mod slots;
+pub(super) mod slots;
 #[cfg(test)]
 mod tests;
 

@@ -7,7 +7,7 @@ use crate::register::Header;
 
 /// The base address registers of all functions, as their values and sizes were told.
 #[derive(Default)]
-pub(super) struct Slots(PerFunction<[Slot; 6]>);
+pub(in crate::rules::pci) struct Slots(PerFunction<[Slot; 6]>);
 
 /// A base address register.
 #[derive(Clone, Copy, Default)]
@@ -22,7 +22,7 @@ struct Slot {
 
 /// What was done to a base address register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(in crate::rules::pci) enum Step {
     /// Ones were stored.
     Probe,
     /// Something else.
@@ -83,6 +83,12 @@ impl Slots {
     pub fn is_left(&self, function: Bdf, index: usize) -> bool {
         let slot = self.slot(function, index);
         slot.sizing && slot.answer.is_some_and(|answer| answer & !0xf != 0)
+    }
+
+    /// Whether it was sized and is not there, or is the upper half of another one.
+    pub fn is_absent(&self, function: Bdf, index: usize) -> bool {
+        let none = self.slot(function, index).answer.is_some_and(|answer| answer & !0xf == 0);
+        none || self.is_upper(function, index)
     }
 
     /// It was said once that it has that value still.
