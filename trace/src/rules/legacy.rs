@@ -32,7 +32,10 @@ pub(super) const RULES: &[Rule] = &[
                 return;
             }
             if at.raises(FEATURES_OK) && !legacy(at) {
-                out.broken("the legacy interface: VERSION_1 is not offered", format!("{value:#04x}"));
+                out.broken(
+                    "the legacy interface: VERSION_1 is not offered",
+                    format!("{value:#04x}"),
+                );
             } else if at.raises(DRIVER_OK) && legacy(at) {
                 out.kept();
             }
@@ -79,7 +82,8 @@ pub(super) const RULES: &[Rule] = &[
                     Some(Refusal::Width | Refusal::Unaligned),
                 )) if offset < 20 => {
                     let field = LegacyCfg::containing(offset.into());
-                    let (name, width) = field.map_or(("", 0), |field| (field.name(), field.width()));
+                    let (name, width) =
+                        field.map_or(("", 0), |field| (field.name(), field.width()));
                     let seen = format!("{} bytes at {offset:#x}", access.width());
                     out.broken(format!("an access to {name} of {width} bytes"), seen);
                 }
@@ -126,7 +130,8 @@ pub(super) const RULES: &[Rule] = &[
             if frame == 0 {
                 return;
             }
-            let known = at.queue().and_then(|queue| queue.size_loaded).is_some_and(|size| size != 0);
+            let known =
+                at.queue().and_then(|queue| queue.size_loaded).is_some_and(|size| size != 0);
             let ram = at.model.is_ram(frame << 12, 4096) != Some(false);
             let expected = if known { "a page of RAM" } else { "queue_size loaded before" };
             out.check(known && ram, || (expected, format!("{frame:#010x}")));
@@ -166,9 +171,8 @@ pub(super) const RULES: &[Rule] = &[
 /// One step at a time, and a reset before the first.
 fn order(at: &At<'_>, out: &mut Out<'_>) {
     let Some(value) = at.status_store().filter(|value| value & STEPS != 0) else { return };
-    let (resets, status, held) = at
-        .virtio()
-        .map_or((0, 0, 0), |virtio| (virtio.resets, virtio.status, virtio.held()));
+    let (resets, status, held) =
+        at.virtio().map_or((0, 0, 0), |virtio| (virtio.resets, virtio.status, virtio.held()));
     if value & FEATURES_OK != 0 {
         return out.broken("no FEATURES_OK", format!("{value:#04x}"));
     }
@@ -191,7 +195,8 @@ fn places(at: &At<'_>, out: &mut Out<'_>) {
     match at.register() {
         Some((
             Register::Legacy {
-                register: LegacyCfg::ConfigMsixVector | LegacyCfg::QueueMsixVector, ..
+                register: LegacyCfg::ConfigMsixVector | LegacyCfg::QueueMsixVector,
+                ..
             },
             Access::Store { .. },
             None,
@@ -240,7 +245,9 @@ impl Check for Twice {
         let (loaded, value) = (halves(at), access.value());
         let readings = self.0.of(function);
         match (loaded, access.width()) {
-            (3, 8) => (readings.low, readings.high) = (Some(value & 0xffff_ffff), Some(value >> 32)),
+            (3, 8) => {
+                (readings.low, readings.high) = (Some(value & 0xffff_ffff), Some(value >> 32))
+            }
             (1, 4) => readings.low = Some(value),
             (2, 4) => readings.high = Some(value),
             _ => return,

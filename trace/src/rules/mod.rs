@@ -11,17 +11,17 @@
 //! no example of was not exercised, which the report says too.
 
 mod at;
+mod capability;
 mod catalogue;
 mod class;
-mod json;
-mod judge;
-mod legacy;
-pub mod model;
-mod capability;
 mod common;
 mod config;
 mod features;
 mod init;
+mod json;
+mod judge;
+mod legacy;
+pub mod model;
 mod notify;
 mod pci;
 mod report;
@@ -31,8 +31,8 @@ mod status;
 mod suspend;
 #[cfg(test)]
 mod testing;
-mod vectors;
 mod text;
+mod vectors;
 
 use std::fmt;
 

@@ -81,7 +81,11 @@ pub(super) const STEPS: u8 = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK;
 
 /// Those steps in their order; a legacy device has no FEATURES_OK (3.1.2).
 pub(super) fn steps(legacy: bool) -> &'static [u8] {
-    if legacy { &[ACKNOWLEDGE, DRIVER, DRIVER_OK] } else { &[ACKNOWLEDGE, DRIVER, FEATURES_OK, DRIVER_OK] }
+    if legacy {
+        &[ACKNOWLEDGE, DRIVER, DRIVER_OK]
+    } else {
+        &[ACKNOWLEDGE, DRIVER, FEATURES_OK, DRIVER_OK]
+    }
 }
 
 /// The steps that are missing before the last one of `shown`.

@@ -81,7 +81,8 @@ impl Order {
                     begun.queue = None;
                     self.watching = self.begun.iter().any(|(_, begun)| begun.queue.is_some());
                     out.check(!again, || {
-                        let seen = format!("head {head} twice in the first chains of queue {queue}");
+                        let seen =
+                            format!("head {head} twice in the first chains of queue {queue}");
                         ("indices that begin at 0 after a reset", seen)
                     });
                 }
@@ -94,9 +95,8 @@ impl Order {
 /// One step at a time, and a reset before the first.
 fn status(at: &At<'_>, out: &mut Out<'_>) {
     let Some(value) = at.status_store() else { return };
-    let (resets, status, held) = at
-        .virtio()
-        .map_or((0, 0, 0), |virtio| (virtio.resets, virtio.status, virtio.held()));
+    let (resets, status, held) =
+        at.virtio().map_or((0, 0, 0), |virtio| (virtio.resets, virtio.status, virtio.held()));
     if value & STEPS == 0 {
         return;
     }

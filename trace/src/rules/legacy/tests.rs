@@ -54,11 +54,9 @@ fn a_legacy_device_has_three_steps() {
     let mut driver = Transcript::new();
     status(&mut driver, &[0, 1, 3, 7]);
     driver.keeps("L3.1.2", 3);
-    for (values, seen) in [
-        (&[1, 3][..], "0x01 first"),
-        (&[0, 3], "0x03 after 0x00"),
-        (&[0, 1, 3, 0x0b], "0x0b"),
-    ] {
+    for (values, seen) in
+        [(&[1, 3][..], "0x01 first"), (&[0, 3], "0x03 after 0x00"), (&[0, 1, 3, 0x0b], "0x0b")]
+    {
         let mut driver = Transcript::new();
         status(&mut driver, values);
         driver.breaks("L3.1.2", &[seen]);

@@ -234,8 +234,9 @@ impl Virtio {
     fn status_stored(&mut self, seq: u64, value: u8) {
         if value == 0 {
             // The MSI-X table is the function's and not the device's.
-            let Self { offered, ever_offered, device_config, num_queues, legacy, resets, msix, .. } =
-                mem::take(self);
+            let Self {
+                offered, ever_offered, device_config, num_queues, legacy, resets, msix, ..
+            } = mem::take(self);
             let (resets, resetting) = (resets + 1, true);
             *self = Self {
                 offered,

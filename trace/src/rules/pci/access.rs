@@ -1,8 +1,8 @@
 //! How configuration space is accessed.
 
-use super::config;
 use super::super::state::PerFunction;
 use super::super::{At, Check, EndOf, Level, Needs, Out, Rule, Sees};
+use super::config;
 use crate::register::{ConfigHeader, Mechanism};
 use crate::{Access, Bdf, Refusal, Register, Space};
 
@@ -46,9 +46,7 @@ impl Check for Ports {
                 let zeros = value & 0x7f00_0003 == 0;
                 // Without the enable bit it is no address (as when software looks for the port).
                 if value & 0x8000_0000 != 0 {
-                    out.check(zeros, || {
-                        ("zeros in bits 30:24 and 1:0", format!("{value:#010x}"))
-                    });
+                    out.check(zeros, || ("zeros in bits 30:24 and 1:0", format!("{value:#010x}")));
                 }
             }
             Some((Register::Unclaimed { space: Space::Port, address }, access, _)) => {
@@ -58,7 +56,11 @@ impl Check for Ports {
                     out.broken("CONFIG_ADDRESS with its enable bit", seen);
                 }
             }
-            Some((Register::Config { function, mechanism: Mechanism::Cam, offset, .. }, access, why)) => {
+            Some((
+                Register::Config { function, mechanism: Mechanism::Cam, offset, .. },
+                access,
+                why,
+            )) => {
                 let aligned = offset.is_multiple_of(access.width().into());
                 if !aligned || why == Some(Refusal::Unaligned) {
                     let seen = format!("{} bytes at {offset:#04x}", access.width());
@@ -74,9 +76,11 @@ impl Check for Ports {
     fn end(&mut self, end: &EndOf<'_>, out: &mut Out<'_>) {
         let unseen = |function| {
             let function = end.model.function(function);
-            function.is_some_and(|function| function.config.header(ConfigHeader::DeviceId).is_none())
+            function
+                .is_some_and(|function| function.config.header(ConfigHeader::DeviceId).is_none())
         };
-        let again = self.vendors.iter().filter(|(function, loads)| **loads > 1 && unseen(*function));
+        let again =
+            self.vendors.iter().filter(|(function, loads)| **loads > 1 && unseen(*function));
         let present = self.vendors.iter().count();
         if !self.lanes && present > 1 && again.count() == present {
             let seen = "all registers loaded at 0xcfc, device IDs never";
@@ -103,8 +107,11 @@ struct Ecam(PerFunction<bool>);
 
 impl Check for Ecam {
     fn see(&mut self, at: &At<'_>, out: &mut Out<'_>) {
-        let Some((Register::Config { function, mechanism: Mechanism::Ecam, offset, .. }, access, why)) =
-            at.register()
+        let Some((
+            Register::Config { function, mechanism: Mechanism::Ecam, offset, .. },
+            access,
+            why,
+        )) = at.register()
         else {
             return;
         };
@@ -142,10 +149,7 @@ mod tests {
         let data = Register::Unclaimed { space: Space::Port, address: 0xcfc };
         driver.refused(data, Access::Load { width: 2, value: 0xffff }, Refusal::Unclaimed);
         driver.load(Transcript::config(BLOCK, 5, None), 2, 0);
-        driver.breaks(
-            "P01",
-            &["0x80002006", "-> ffff at 0xcfc without it", "2 bytes at 0x05"],
-        );
+        driver.breaks("P01", &["0x80002006", "-> ffff at 0xcfc without it", "2 bytes at 0x05"]);
     }
 
     #[test]

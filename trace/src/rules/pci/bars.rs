@@ -81,7 +81,8 @@ impl Check for Sizing {
             return self.decoded(function, command, out);
         }
         let Some((function, index, Step::Probe)) = self.0.take(at) else { return };
-        let Some(config) = at.pci().map(|function| &function.config).filter(|_| !is_host(at)) else {
+        let Some(config) = at.pci().map(|function| &function.config).filter(|_| !is_host(at))
+        else {
             return;
         };
         let bit = self.0.decode(function, index);
@@ -196,7 +197,10 @@ impl Check for Decoded {
                 })
             });
             if let Some(index) = unplaced {
-                out.broken("an address in each BAR", format!("memory decoded, and BAR{index} is 0"));
+                out.broken(
+                    "an address in each BAR",
+                    format!("memory decoded, and BAR{index} is 0"),
+                );
             }
         } else if at.raises(DRIVER_OK) {
             let command = at.pci().and_then(|f| f.config.header(ConfigHeader::Command));

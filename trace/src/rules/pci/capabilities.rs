@@ -201,7 +201,11 @@ mod tests {
             ("P18", structured(16, 5, 0, 0x38), "type 1 used, in BAR5"),
             ("P18", structured(16, 7, 0, 0x38), "type 1 used, in BAR7"),
             ("P19", structured(16, 4, 0x3fe0, 0x38), "type 1 used, 0x38 bytes at 0x3fe0 of BAR4"),
-            ("P19", structured(16, 4, 0xffff_f000, 0x2000), "type 1 used, 0x2000 bytes at 0xfffff000 of BAR4"),
+            (
+                "P19",
+                structured(16, 4, 0xffff_f000, 0x2000),
+                "type 1 used, 0x2000 bytes at 0xfffff000 of BAR4",
+            ),
         ];
         for (rule, mut driver, seen) in wrong {
             driver.keeps(rule, 1);
@@ -222,7 +226,8 @@ mod tests {
         driver.refused(place, Access::Store { width: 1, value: 0 }, Refusal::Unclaimed);
         driver.breaks("P19", &["type 1 used, 0x38 bytes at 0x10000 of BAR4"]);
         let mut driver = structured(15, 4, 0x3000, 0x38);
-        let place = Register::None { function: BLOCK, structure: Structure::Bar(4), offset: 0x3014 };
+        let place =
+            Register::None { function: BLOCK, structure: Structure::Bar(4), offset: 0x3014 };
         driver.refused(place, Access::Store { width: 1, value: 0 }, Refusal::NoRegister);
         driver.breaks("P17", &["type 1 used, of 15 bytes"]);
     }

@@ -1,8 +1,8 @@
 //! The COMMAND and STATUS registers (PCI 3.0, 6.2.2 and 6.2.3), and what may not be stored to.
 
 use super::super::model::status::DRIVER_OK;
-use super::{BUS_MASTER, command_stored, config, stored};
 use super::super::{At, Level, Needs, Rule, Sees, plain};
+use super::{BUS_MASTER, command_stored, config, stored};
 use crate::register::{CapabilityKind, ConfigHeader, Header};
 use crate::{Access, Register};
 

@@ -34,7 +34,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                     register: CommonCfg::DeviceFeatureSelect | CommonCfg::DriverFeatureSelect,
                     ..
                 } if message => {
-                    out.broken("messages in the MSI-X table", format!("{value:#x} stored elsewhere"));
+                    out.broken(
+                        "messages in the MSI-X table",
+                        format!("{value:#x} stored elsewhere"),
+                    );
                 }
                 _ => {}
             }
@@ -108,8 +111,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         start: plain!(|at, out| {
             match at.register() {
                 Some((
-                    Register::MsixPba { .. }
-                    | Register::None { structure: Structure::MsixPba, .. },
+                    Register::MsixPba { .. } | Register::None { structure: Structure::MsixPba, .. },
                     Access::Store { value, .. },
                     _,
                 )) => out.broken("loads alone", format!("{value:#x} stored")),

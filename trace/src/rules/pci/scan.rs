@@ -1,8 +1,8 @@
 //! How functions are found.
 
-use super::config;
 use super::super::model::Function;
 use super::super::{At, Check, Level, Needs, Out, Rule, Sees, plain};
+use super::config;
 use crate::register::{ConfigHeader, Header};
 use crate::{Access, Bdf};
 
@@ -175,9 +175,6 @@ mod tests {
         driver.store(Transcript::config(bridge, 0x18, None), 4, 0xffff_ffff);
         load(&mut driver, bridge, 0x0e, 1, 2);
         driver.store(Transcript::config(bridge, 0x10, None), 4, 0xffff_fff0);
-        driver.breaks(
-            "P04",
-            &["0xffffffff stored at 0x18", "0xfffffff0 stored at 0x10"],
-        );
+        driver.breaks("P04", &["0xffffffff stored at 0x18", "0xfffffff0 stored at 0x10"]);
     }
 }

@@ -1,9 +1,7 @@
 use super::super::super::End;
 use super::super::super::testing::{BLOCK, Transcript};
 use crate::register::{CapabilityKind, ConfigHeader};
-use crate::{
-    Access, Bdf, Effect, Event, MemoryKind, Refusal, Register, Setting, Space,
-};
+use crate::{Access, Bdf, Effect, Event, MemoryKind, Refusal, Register, Setting, Space};
 
 fn bar(function: Bdf, index: u16) -> Register {
     Transcript::config(function, 0x10 + 4 * index, None)

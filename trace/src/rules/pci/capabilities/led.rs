@@ -8,10 +8,8 @@ use super::{
 use crate::register::Structure;
 use crate::{Bdf, Register};
 
-pub(super) const SEES: Sees = Sees::CONFIG
-    .union(Sees::COMMON)
-    .union(Sees::BAR)
-    .union(Sees::UNCLAIMED);
+pub(super) const SEES: Sees =
+    Sees::CONFIG.union(Sees::COMMON).union(Sees::BAR).union(Sees::UNCLAIMED);
 
 /// What is wrong with the capability of a type, as it was loaded.
 type Wrong = fn(&ConfigSpace, &Slots, Bdf, u8) -> Option<String>;
@@ -48,9 +46,8 @@ impl Led {
             (Register::Unclaimed { address, .. }, Access::Store { .. }, _) => {
                 at.model.functions().find_map(|function| {
                     let kind = (1..=4).find(|kind| {
-                        self.address(&function.config, function.address, *kind).is_some_and(
-                            |(start, length)| address.wrapping_sub(start) < length,
-                        )
+                        self.address(&function.config, function.address, *kind)
+                            .is_some_and(|(start, length)| address.wrapping_sub(start) < length)
                     })?;
                     Some((function.address, kind))
                 })
