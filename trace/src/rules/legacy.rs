@@ -3,9 +3,10 @@
 
 use super::config::halves;
 use super::features::VERSION_1;
+use super::init::order::one_step;
 use super::model::status::{DRIVER_OK, FEATURES_OK};
 use super::state::PerFunction;
-use super::status::{STEPS, legacy, steps};
+use super::status::{legacy, steps};
 use super::vectors::msix_enabled;
 use super::{At, Check, Level, Needs, Out, Rule, Sees, plain};
 use crate::register::{ConfigHeader, LegacyCfg, Structure};
@@ -170,22 +171,11 @@ pub(super) const RULES: &[Rule] = &[
 
 /// One step at a time, and a reset before the first.
 fn order(at: &At<'_>, out: &mut Out<'_>) {
-    let Some(value) = at.status_store().filter(|value| value & STEPS != 0) else { return };
-    let (resets, status, held) =
-        at.virtio().map_or((0, 0, 0), |virtio| (virtio.resets, virtio.status, virtio.held()));
-    if value & FEATURES_OK != 0 {
-        return out.broken("no FEATURES_OK", format!("{value:#04x}"));
-    }
-    if resets == 0 && status == 0 {
-        return out.broken("0, a reset, first", format!("{value:#04x} first"));
-    }
-    let new = value & STEPS & !held;
-    let next = steps(true).iter().copied().find(|step| held & step == 0).unwrap_or(0);
-    if new != 0 {
-        out.check(new == next, || {
-            let expected = format!("{:#04x} next", held & STEPS | next);
-            (expected, format!("{value:#04x} after {held:#04x}"))
-        });
+    match at.status_store() {
+        Some(value) if value & FEATURES_OK != 0 => {
+            out.broken("no FEATURES_OK", format!("{value:#04x}"));
+        }
+        _ => one_step(at, steps(true), out),
     }
 }
 

@@ -58,7 +58,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     rule(
         "P10",
         Needs::Nothing,
-        "A BAR that is decoded is aligned to its size and overlaps neither RAM nor another BAR.",
+        "A BAR that the driver placed is aligned to its size, and overlaps neither RAM nor another.",
         Sees::CONFIG,
         || Box::<Placed>::default(),
     ),
@@ -159,6 +159,11 @@ impl Check for Placed {
         for index in 0..6 {
             let Some((bit, start, len)) = self.0.range(function, index) else { continue };
             if command & bit == 0 || start == 0 {
+                continue;
+            }
+            if !self.0.is_placed(function, index) {
+                // Where it was found it is firmware's.
+                out.kept();
                 continue;
             }
             if !start.is_multiple_of(len) {

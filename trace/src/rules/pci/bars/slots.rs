@@ -12,6 +12,8 @@ pub(in crate::rules::pci) struct Slots(PerFunction<[Slot; 6]>);
 /// A base address register.
 #[derive(Clone, Copy, Default)]
 struct Slot {
+    /// What was loaded before anything was stored.
+    found: Option<u32>,
     /// What was last loaded or stored, but for sizing.
     value: Option<u32>,
     /// Whether it has the value that sizes it.
@@ -48,6 +50,9 @@ impl Slots {
             return Some((function, index, Step::Probe));
         } else {
             slot.sizing = false;
+            if slot.value.is_none() && !access.is_store() {
+                slot.found = Some(value);
+            }
             slot.value = Some(merged(slot.value, value, access.is_store()));
         }
         Some((function, index, Step::Other))
@@ -87,8 +92,18 @@ impl Slots {
 
     /// Whether it was sized and is not there, or is the upper half of another one.
     pub fn is_absent(&self, function: Bdf, index: usize) -> bool {
-        let none = self.slot(function, index).answer.is_some_and(|answer| answer & !0xf == 0);
-        none || self.is_upper(function, index)
+        let nothing = |index| {
+            let answer = self.slot(function, index).answer;
+            answer.is_some_and(|answer| answer & !0xf == 0)
+        };
+        let wide = self.slot(function, index).is_wide();
+        self.is_upper(function, index) || nothing(index) && (!wide || nothing(index + 1))
+    }
+
+    /// Whether the driver gave it an address, other than the one that it found.
+    pub fn is_placed(&self, function: Bdf, index: usize) -> bool {
+        let (low, high) = (self.slot(function, index), self.slot(function, index + 1));
+        low.is_placed() || low.is_wide() && high.is_placed()
     }
 
     /// It was said once that it has that value still.
@@ -155,6 +170,10 @@ impl Slots {
 }
 
 impl Slot {
+    fn is_placed(&self) -> bool {
+        self.value.is_some() && self.value != self.found
+    }
+
     fn is_wide(&self) -> bool {
         self.value.or(self.answer).is_some_and(|value| value & 7 == 4)
     }
