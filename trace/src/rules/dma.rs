@@ -188,3 +188,6 @@ impl Twice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

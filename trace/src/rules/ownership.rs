@@ -150,3 +150,6 @@ fn buffers(queue: &Queue) -> impl Iterator<Item = Range<u64>> + '_ {
     let elements = queue.outstanding.iter().chain(walking).flat_map(|chain| &chain.elements);
     elements.map(|element| element.addr..element.addr.saturating_add(element.len.into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,15 +57,20 @@ impl PackedShadow {
         if slot >= size {
             return;
         }
+        let flags = value.map(|value| value as u16);
+        self.slot(slot).flags = flags;
+        if flags.is_some_and(|flags| self.opens(slot, flags)) {
+            self.open(size);
+        }
+    }
+
+    /// A slot, which is below the queue's size.
+    fn slot(&mut self, slot: u16) -> &mut Slot {
         let place = usize::from(slot);
         if self.slots.len() <= place {
             self.slots.resize(place + 1, Slot::default());
         }
-        let flags = value.map(|value| value as u16);
-        self.slots[place].flags = flags;
-        if flags.is_some_and(|flags| self.opens(slot, flags)) {
-            self.open(size);
-        }
+        &mut self.slots[place]
     }
 
     /// Makes available what is.
@@ -79,9 +84,7 @@ impl PackedShadow {
             }
             let list: Vec<_> = self.list(flags, size).collect();
             for (slot, _) in list {
-                if let Some(slot) = self.slots.get_mut(usize::from(slot)) {
-                    slot.exposed = true;
-                }
+                self.slot(slot).exposed = true;
                 self.next = if slot + 1 >= size { 0 } else { slot + 1 };
                 self.wrap ^= self.next == 0;
             }

@@ -244,3 +244,6 @@ impl Missing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
