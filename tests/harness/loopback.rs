@@ -1,22 +1,25 @@
 //! Driver and devices in one process, without KVM.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use eclipse_devices::disk::Disk;
 use eclipse_devices::fault::Fault;
 use eclipse_devices::pci::ECAM;
 use eclipse_devices::virtio::BlkConfig;
-use eclipse_devices::watch::Watch;
+use eclipse_devices::watch::{Watch, Watching};
 use eclipse_devices::{
     Completion, Host, Platform, PlatformConfig, Preset, Ram, Space, Stop, Wires,
 };
-use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
+use eclipse_kernel::hal::{
+    DeviceMemory, DmaAccess, DmaMemory, Hal, HalError, Interrupt, Vector, Word,
+};
 #[cfg(feature = "mutants")]
 use eclipse_kernel::mutant::Mutant;
 use eclipse_kernel::{mark, pci::ConfigAccess};
@@ -32,6 +35,8 @@ use crate::dma::DmaMap;
 #[derive(Clone)]
 pub struct Loopback {
     machine: Rc<RefCell<Machine>>,
+    /// What of RAM is watched, beside the machine: a driver's accesses to memory are many.
+    watching: Rc<Cell<Watching>>,
 }
 
 struct Machine {
@@ -135,7 +140,8 @@ impl Loopback {
             mutant: None,
             marks: false,
         };
-        let machine = Self { machine: Rc::new(RefCell::new(machine)) };
+        let machine = Rc::new(RefCell::new(machine));
+        let machine = Self { machine, watching: Rc::default() };
         machine.inject(schedule);
         machine
     }
@@ -145,6 +151,14 @@ impl Loopback {
     pub fn recorded_by(self, recorder: Recorder) -> Self {
         self.machine.borrow_mut().recorder = recorder;
         self
+    }
+
+    /// Records these accesses of the guest's drivers to DMA memory from now on, and the barriers
+    /// among them. A copy is recorded in the pieces in which the bootable image makes it.
+    pub fn watch(&self, watching: Watching) {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        platform.watch(&Host::new(memory, wires, recorder), watching);
+        self.watching.set(watching);
     }
 
     /// Has the drivers over it make this mistake.
@@ -289,6 +303,28 @@ impl Loopback {
         self.machine.borrow().dma.allocated()
     }
 
+    /// Records a driver's access to DMA memory, where it is watched.
+    fn see(&self, DmaAccess { store, address, width }: DmaAccess) {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        let mut host = Host::new(memory, wires, recorder);
+        let mut at = 0;
+        while at < width {
+            let piece = if width <= 8 {
+                width
+            } else if width - at >= 8 {
+                8
+            } else {
+                1
+            };
+            let (address, bytes) = (address + at as u64, piece as u8);
+            match store {
+                true => platform.stored_itself(&mut host, address, bytes),
+                false => platform.loads_itself(&mut host, address, bytes),
+            }
+            at += piece;
+        }
+    }
+
     fn device_address(memory: DeviceMemory, offset: u64, width: u8) -> u64 {
         let width = u64::from(width);
         assert!(offset + width <= memory.len, "register outside its window");
@@ -402,6 +438,20 @@ impl Hal for Loopback {
     fn pause(&self) {
         self.machine.borrow_mut().clock += Duration::from_micros(1);
         self.halt();
+    }
+
+    #[inline]
+    fn dma_access(&self, access: DmaAccess) {
+        if self.watching.get().is_on() {
+            self.see(access);
+        }
+    }
+
+    #[inline]
+    fn dma_fence(&self, ordering: Ordering) {
+        if self.watching.get().barriers && ordering == Ordering::SeqCst {
+            self.machine.borrow_mut().platform.barrier();
+        }
     }
 
     #[cfg(feature = "mutants")]

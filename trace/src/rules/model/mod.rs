@@ -3,6 +3,7 @@
 //! The model follows what was loaded and stored, and what devices did. It holds what several
 //! rules ask for; what one rule alone needs is that rule's.
 
+mod bars;
 mod chain;
 mod config;
 pub mod feature;
@@ -14,6 +15,7 @@ mod virtio;
 
 use std::ops::Range;
 
+pub use bars::{Bar, Bars};
 pub use chain::{Chain, Element};
 pub use config::{Capability, ConfigSpace};
 pub use holders::Holders;
@@ -118,7 +120,21 @@ impl Model {
                 register: Register::Config { function, offset, capability, .. },
                 access,
             } => {
-                self.at(function).config.take(offset, capability, access);
+                // Absent functions are many, and nothing is known of them.
+                let ones = u64::MAX >> (64 - 8 * u32::from(access.width().clamp(1, 8)));
+                let absent = !access.is_store() && access.value() == ones;
+                if !absent || self.function(function).is_some() {
+                    self.at(function).config.take(offset, capability, access);
+                }
+            }
+            Event::Register { register: Register::ResetControl, access }
+                if access.is_store() && access.value() & 4 != 0 =>
+            {
+                // The machine begins anew.
+                for function in &mut self.functions {
+                    function.config = ConfigSpace::default();
+                }
+                self.config_address = None;
             }
             Event::Register { register, access } => {
                 if let Some(function) = register.function() {
