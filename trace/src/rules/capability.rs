@@ -100,8 +100,10 @@ pub(super) const RULES: &[Rule] = &[
             let aligned = matches!(window.length, 1 | 2 | 4) && window.offset % window.length == 0;
             out.check(aligned, || {
                 let Window { offset, length, .. } = window;
-                ("a length of 1, 2 or 4, and an offset that is a multiple of it",
-                 format!("{length} bytes at {offset:#x}"))
+                (
+                    "a length of 1, 2 or 4, and an offset that is a multiple of it",
+                    format!("{length} bytes at {offset:#x}"),
+                )
             });
         }),
     },
@@ -156,7 +158,8 @@ impl Window {
     }
 
     fn holds(&self, bar: u32, offset: u32) -> bool {
-        self.bar == bar && offset.checked_sub(self.offset).is_some_and(|inside| inside < self.length)
+        self.bar == bar
+            && offset.checked_sub(self.offset).is_some_and(|inside| inside < self.length)
     }
 
     fn covers(&self, other: &Window) -> bool {

@@ -1,6 +1,6 @@
 use super::{
-    Rule, barrier, block, capability, common, config, dma, features, init, memory, notify, ownership,
-    packed, pci, reset, split, status, suspend, vectors,
+    Rule, barrier, block, capability, common, config, dma, features, init, memory, notify,
+    ownership, packed, pci, reset, split, status, suspend, vectors,
 };
 
 /// The rules by topic, in the order in which a report lists them.
@@ -28,11 +28,39 @@ pub fn find(id: &str) -> Option<&'static Rule> {
 }
 
 /// Requirements that no rule judges, with the reason.
-pub const NOT_JUDGED: &[(&str, &str, &str)] = &[(
-    "D4.1.4.1-e",
-    "VIRTIO 1.4, 4.1.4.1",
-    "how much of a structure a driver maps is in its page tables, and on no bus",
-)];
+pub const NOT_JUDGED: &[(&str, &str, &str)] = &[
+    (
+        "D4.1.4.1-e",
+        "VIRTIO 1.4, 4.1.4.1",
+        "how much of a structure a driver maps is in its page tables, and on no bus",
+    ),
+    (
+        "D2.7.4.2-b",
+        "VIRTIO 1.4, 2.7.4.2",
+        "how many descriptors are more than a buffer needs, nothing says",
+    ),
+    (
+        "D5.2.6.1-j",
+        "VIRTIO 1.4, 5.2.6.1",
+        "what a driver takes to be durable is in its mind, and on no bus",
+    ),
+    (
+        "D5.2.6.1-l",
+        "VIRTIO 1.4, 5.2.6.1",
+        "what a driver takes to be on the disk after an error is in its mind, and on no bus",
+    ),
+    (
+        "L2.7.3",
+        "VIRTIO 1.4, 2.7.3",
+        "the guest's native order of bytes is the specification's on the machines that there are",
+    ),
+    (
+        "L2.7.4.3",
+        "VIRTIO 1.4, 2.7.4.3",
+        "it refers to the framing of each type of device, which for block devices is L5.2.6.4",
+    ),
+    ("L5.2.6.3-b", "VIRTIO 1.4, 5.2.6.3", "that FLUSH_OUT flushes is asked of the device"),
+];
 
 #[cfg(test)]
 mod tests {

@@ -36,10 +36,10 @@ mod split;
 mod state;
 mod status;
 mod suspend;
-mod text;
-mod vectors;
 #[cfg(test)]
 mod testing;
+mod text;
+mod vectors;
 
 use std::fmt;
 

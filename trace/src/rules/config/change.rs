@@ -3,8 +3,8 @@
 
 use super::super::capability::comes_up::{ComesUp, long_config};
 use super::{
-    Access, At, Check, DRIVER_OK, End, EndOf, Event, Level, Needs, Out, PerFunction, Register, Rule,
-    Sees, halves,
+    Access, At, Check, DRIVER_OK, End, EndOf, Event, Level, Needs, Out, PerFunction, Register,
+    Rule, Sees, halves,
 };
 use crate::{Effect, Mark, RequestKind, RequestStatus};
 
@@ -225,4 +225,3 @@ impl Check for Durable {
         }
     }
 }
-

@@ -1,9 +1,7 @@
 use super::super::End;
 use super::super::testing::{BLOCK, Transcript};
 use crate::register::{BlockCfg, CommonCfg, Structure};
-use crate::{
-    Access, Effect, Event, Refusal, Register, RequestKind, RequestStatus,
-};
+use crate::{Access, Effect, Event, Refusal, Register, RequestKind, RequestStatus};
 
 fn capacity(driver: &mut Transcript, before: Option<u64>, behind: Option<u64>) {
     if let Some(generation) = before {
