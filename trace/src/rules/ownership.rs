@@ -49,8 +49,8 @@ impl Check for Altered {
                 }
             }
             Event::Used { .. } | Event::PackedUsed { .. } if watched || self.looks => out.kept(),
-            Event::Ram { place: Place::Indirect { index, .. }, access, .. } => {
-                if access.is_store() {
+            Event::Ram { place: Place::Indirect { index, .. }, addr, access } => {
+                if access.is_store() && queue.may_have(addr) {
                     out.broken("no store", format!("one to the table of desc[{index}]"));
                 }
             }

@@ -57,6 +57,17 @@ fn two_chains_of_one_look_were_available_together() {
 }
 
 #[test]
+fn a_device_that_looks_again_by_itself_sees_what_is_new() {
+    let mut device = Transcript::driven(0);
+    look(&mut device, 1);
+    take(&mut device, 1, 0, 0x2000, 0x4000);
+    device.used(0, 0);
+    device.ring(Ring::AvailIdx, 2);
+    take(&mut device, 2, 0, 0x2000, 0x4000);
+    device.keeps("R-dma-twice", 2);
+}
+
+#[test]
 fn a_reset_takes_everything_back() {
     let mut device = Transcript::driven(0);
     look(&mut device, 1);
@@ -82,10 +93,38 @@ fn a_buffer_inside_of_a_long_one_is_found() {
 /// The guest accesses a buffer that the device has.
 fn access(writable: bool, access: Access) -> Transcript {
     let mut device = Transcript::driven(0);
+    look(&mut device, 1);
+    take(&mut device, 1, 0, 0x2000, 0x4000);
+    touch(&mut device, writable, access);
+    device
+}
+
+fn touch(device: &mut Transcript, writable: bool, access: Access) {
     let place =
         Place::Buffer { function: BLOCK, queue: 0, table: Table::Queue, index: 1, writable };
-    device.guest(Event::Ram { place, addr: 0x4000, access });
-    device
+    let addr = if writable { 0x4000 } else { 0x2000 };
+    device.guest(Event::Ram { place, addr, access });
+}
+
+#[test]
+fn what_came_back_is_the_drivers_even_if_it_is_to_come_back_twice() {
+    let mut device = Transcript::driven(0);
+    look(&mut device, 1);
+    take(&mut device, 1, 0, 0x2000, 0x4000);
+    device.used(0, 0);
+    touch(&mut device, true, Access::Load { width: 1, value: 0 });
+    touch(&mut device, true, Access::Store { width: 1, value: 0 });
+    device.keeps("R-dma-read", 0);
+    device.keeps("R-dma-write", 0);
+}
+
+#[test]
+fn what_is_available_is_the_devices_before_it_looks() {
+    let mut device = Transcript::driven(0);
+    device.ram(crate::Area::Avail, 4, 2, 0);
+    device.ram(crate::Area::Avail, 2, 2, 1);
+    touch(&mut device, true, Access::Load { width: 1, value: 0 });
+    device.breaks("R-dma-read", &["one of the 00:04.0 q0 writable buffer of desc[1]"]);
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use super::Holders;
 use crate::{DescriptorFlags, Field};
 
 /// What the driver stored to a packed ring, as far as it is watched.
@@ -27,6 +28,11 @@ impl PackedShadow {
     /// Whether the device has this slot, or may take it.
     pub fn exposes(&self, slot: u16) -> bool {
         self.slots.get(usize::from(slot)).is_some_and(|slot| slot.exposed)
+    }
+
+    /// Whether there are slots that the device may take, and has not.
+    pub(super) fn waits(&self, holders: &Holders) -> bool {
+        (0..).zip(&self.slots).any(|(index, slot)| slot.exposed && !holders.has(index))
     }
 
     /// Whether a store of `flags` to `slot` makes the next list available.

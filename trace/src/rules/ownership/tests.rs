@@ -48,7 +48,7 @@ fn a_table_that_the_device_has_is_not_stored_to() {
     let mut device = busy();
     let place = Place::Indirect { function: BLOCK, queue: 0, index: 3, offset: 8 };
     for access in [Access::Load { width: 4, value: 0 }, Access::Store { width: 4, value: 0 }] {
-        device.guest(Event::Ram { place, addr: 0x5008, access });
+        device.guest(Event::Ram { place, addr: 0x30008, access });
     }
     device.breaks("D3.3.1-a", &["one to the table of desc[3]"]);
 }
