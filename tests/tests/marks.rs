@@ -1,11 +1,17 @@
 //! What a run says of itself at the debug mark, and windows of a transcript by it.
 
+use std::time::Duration;
+
 use eclipse_devices::Preset;
 use eclipse_devices::disk::{MemoryDisk, default_image};
-use eclipse_devices::fault::{Action, Fault, Trigger};
+use eclipse_devices::fault::{Action, Fault, Trigger, Value};
 use eclipse_devices::{PlatformConfig, Ram};
 use eclipse_kernel::hal::Hal;
+use eclipse_kernel::pci::Pci;
 use eclipse_kernel::scenario;
+use eclipse_kernel::task::Tasks;
+use eclipse_kernel::virtio::blk::{Options, SharedBlk};
+use eclipse_kernel::virtio::init;
 use eclipse_tests::{Loopback, kvm};
 use eclipse_trace::expect::{Capture, Phase, mark, request};
 use eclipse_trace::{Entry, Event, Mark, Register, RequestKind, RequestStatus};
@@ -97,20 +103,45 @@ fn every_scenario_marks_where_it_works() {
     assert_eq!(phases(&in_loopback("scenario=pci")), [BEGIN, SCAN, END]);
 }
 
+fn durable(entries: &[Entry]) -> Vec<Mark> {
+    marks(entries).into_iter().filter(|mark| matches!(mark, Mark::Durable(_))).collect()
+}
+
 #[test]
-fn a_flush_of_a_task_is_marked_too() {
-    let durable = |cmdline| {
-        let entries = in_loopback(cmdline);
-        marks(&entries).iter().filter(|mark| matches!(mark, Mark::Durable(_))).count()
+fn what_is_durable_has_a_running_number() {
+    let expected = [Mark::Durable(0), Mark::Durable(1)];
+    assert_eq!(durable(&in_loopback("scenario=boot")), expected);
+    assert_eq!(durable(&in_loopback("scenario=read")), []);
+}
+
+#[test]
+fn a_flush_by_a_task_is_marked_too_when_it_is_done_and_if_it_is() {
+    let flushed = |faults| {
+        let config = Preset::Modern.config(Box::new(disk()));
+        let machine = Loopback::with_faults(config, faults, Ram::Direct).marking();
+        let disk = init(&Pci::init(&machine), Options::default()).expect("it works so far");
+        let tasks = Tasks::new(&machine);
+        let shared = SharedBlk::new(&tasks, disk);
+        let task = tasks.spawn("flush", async move { shared.flush().await });
+        let flushed = tasks.run_until(&task, Duration::from_secs(60)).expect("it ends");
+        (flushed.is_ok(), machine.entries())
     };
-    assert_eq!(durable("scenario=boot"), 2);
-    assert_eq!(durable("scenario=read"), 0);
+    let (done, entries) = flushed(Vec::new());
+    assert!(done);
+    Capture::of(&entries)
+        .in_order([request(RequestKind::Flush).status(RequestStatus::Ok), mark(Mark::Durable(0))]);
+    let fails = Trigger::Completion(Some(RequestKind::Flush));
+    let fault = Fault::new(fails, Action::Status(Some(Value::Set(1))));
+    let (done, entries) = flushed(vec![fault]);
+    assert!(!done);
+    assert_eq!(durable(&entries), []);
+    Capture::of(&entries).exactly_once(mark(Mark::Failed(0)));
 }
 
 #[test]
 fn a_request_that_is_reported_as_failed_is_marked_once() {
     let config: PlatformConfig = Preset::Modern.config(Box::new(disk()));
-    let fault = Fault::new(Trigger::Completion(None), Action::Status(Some(1)));
+    let fault = Fault::new(Trigger::Completion(None), Action::Status(Some(Value::Set(1))));
     let machine = Loopback::with_faults(config, vec![fault], Ram::Direct).marking();
     scenario::run(&machine, "scenario=read").expect_err("the device fails");
     let entries = machine.entries();

@@ -217,7 +217,12 @@ impl Check for LookedFor {
             return;
         }
         let common = config.capability(CapabilityKind::Virtio(1));
-        out.check(common.is_some_and(|place| Window::of(config, place).is_some()), || {
+        // How long the structure is a driver may ask, or not (4.1.4.1).
+        let placed = |place| {
+            let loaded = |field: VirtioCap| config.field(place, field.offset(), field.width());
+            loaded(VirtioCap::Bar).is_some() && loaded(VirtioCap::Offset).is_some()
+        };
+        out.check(common.is_some_and(placed), || {
             ("the capability of the common configuration loaded before", "an access to it")
         });
     }

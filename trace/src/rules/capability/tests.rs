@@ -92,6 +92,16 @@ fn structures_are_looked_for() {
     driver.breaks("D4.1.5.1.1.1-a", &["an access to it"]);
 }
 
+#[test]
+fn a_structure_is_found_by_its_place_and_not_by_its_length() {
+    let mut driver = block();
+    for (inside, width, value) in [(0, 1, 9), (3, 1, 1), (4, 1, 4), (8, 4, 0)] {
+        driver.load(register(0x40, 1, inside), width, value);
+    }
+    driver.status(&[0, 1]);
+    driver.keeps("D4.1.5.1.1.1-a", 1);
+}
+
 fn edited(driver: &mut Transcript, offset: u16) {
     let effect = Box::new(Effect::Config { offset, instead_of: 0, value: 1 });
     driver.device(Event::Fault { fault: "edit".into(), effect });
