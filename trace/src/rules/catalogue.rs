@@ -1,8 +1,14 @@
 use super::{Rule, pci, status};
 
 /// The rules by topic, in the order in which a report lists them.
-const TOPICS: &[&[Rule]] =
-    &[status::RULES, pci::access::RULES, pci::bars::RULES, pci::command::RULES];
+const TOPICS: &[&[Rule]] = &[
+    status::RULES,
+    pci::access::RULES,
+    pci::bars::RULES,
+    pci::place::RULES,
+    pci::command::RULES,
+    pci::msix::RULES,
+];
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {

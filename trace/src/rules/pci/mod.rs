@@ -6,6 +6,8 @@
 pub(super) mod access;
 pub(super) mod bars;
 pub(super) mod command;
+pub(super) mod msix;
+pub(super) mod place;
 
 use super::At;
 use crate::register::{Capability, Header, Mechanism};
@@ -86,6 +88,7 @@ const COMMAND_HIGH: u16 = 5;
 const IO: u16 = 1 << 0;
 const MEMORY: u16 = 1 << 1;
 const BUS_MASTER: u16 = 1 << 2;
+const INTX_DISABLE: u16 = 1 << 10;
 
 /// COMMAND of the function that the entry is about, if it is known.
 fn known_command(at: &At<'_>) -> Option<u16> {
