@@ -7,6 +7,8 @@ const TOPICS: &[&[Rule]] = &[
     pci::bars::RULES,
     pci::place::RULES,
     pci::command::RULES,
+    pci::capabilities::RULES,
+    pci::header::RULES,
     pci::msix::RULES,
 ];
 

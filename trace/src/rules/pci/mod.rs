@@ -5,7 +5,9 @@
 
 pub(super) mod access;
 pub(super) mod bars;
+pub(super) mod capabilities;
 pub(super) mod command;
+pub(super) mod header;
 pub(super) mod msix;
 pub(super) mod place;
 
