@@ -10,6 +10,8 @@ const TOPICS: &[&[Rule]] = &[
     pci::capabilities::RULES,
     pci::header::RULES,
     pci::msix::RULES,
+    pci::interrupt::RULES,
+    pci::life::RULES,
 ];
 
 /// Every rule.

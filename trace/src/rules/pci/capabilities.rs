@@ -198,9 +198,8 @@ fn beyond(function: &Function, claim: &Claim) -> Option<(u64, u64)> {
     let bars = &function.config.bars;
     let (_, address, size) = bars.placed().find(|(index, ..)| *index == claim.bar)?;
     let end = claim.offset + claim.length;
-    (end > size).then(|| {
-        (address.saturating_add(claim.offset.max(size)), address.saturating_add(end))
-    })
+    (end > size)
+        .then(|| (address.saturating_add(claim.offset.max(size)), address.saturating_add(end)))
 }
 
 /// Capabilities that cannot be used, and whether one was.
@@ -211,7 +210,8 @@ struct Use {
 
 impl Check for Use {
     fn see(&mut self, at: &At<'_>, out: &mut Out<'_>) {
-        let Some((Register::Unclaimed { space: Space::Memory, address }, ..)) = at.register() else {
+        let Some((Register::Unclaimed { space: Space::Memory, address }, ..)) = at.register()
+        else {
             return;
         };
         for function in at.model.functions() {

@@ -8,6 +8,8 @@ pub(super) mod bars;
 pub(super) mod capabilities;
 pub(super) mod command;
 pub(super) mod header;
+pub(super) mod interrupt;
+pub(super) mod life;
 pub(super) mod msix;
 pub(super) mod place;
 

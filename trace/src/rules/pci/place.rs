@@ -61,7 +61,8 @@ fn decodes<'a>(at: &At<'a>) -> Option<(u16, &'a Bars)> {
     (on != 0).then_some((on, &at.pci()?.config.bars))
 }
 
-fn space(bars: &Bars, index: usize) -> u16 {
+/// The bit of COMMAND that a register is decoded by.
+pub(super) fn space(bars: &Bars, index: usize) -> u16 {
     if bars.is_io(index) == Some(true) { IO } else { MEMORY }
 }
 
