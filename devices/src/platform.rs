@@ -57,6 +57,9 @@ pub enum Ram {
 }
 
 impl Platform {
+    /// The port at which a guest tells the record something, 32 bits wide.
+    pub const DEBUG_MARK: u64 = 0xe0;
+
     /// The devices of `preset`, with `disk` behind the block device.
     pub fn new(preset: Preset, disk: Box<dyn Disk>) -> Self {
         Self::with(preset.config(disk)).expect("a preset can be put together")
@@ -126,6 +129,7 @@ impl Platform {
     ///
     /// What no device answers reads as all ones.
     pub fn load(&mut self, host: &mut Host<'_>, space: Space, address: u64, width: u8) -> u64 {
+        self.watcher.leave_passage();
         let Some(mut faults) = self.faults.take() else {
             let value = self.answer(host, space, address, width);
             self.exit(host);
@@ -176,6 +180,7 @@ impl Platform {
         value: u64,
     ) {
         let value = value & all_ones(width);
+        self.watcher.leave_passage();
         let Some(mut faults) = self.faults.take() else {
             self.carry_out(host, space, address, width, value);
             return self.exit(host);
@@ -231,7 +236,7 @@ impl Platform {
         if self.may_defer() {
             self.pci.resume(host, Occasion::Exit);
         }
-        self.look();
+        self.look(host);
     }
 
     /// Has every device complete its requests by `completion` from now on.
@@ -261,7 +266,7 @@ impl Platform {
         let Some(mut faults) = self.faults.take() else {
             if deferred {
                 self.pci.resume(host, Occasion::Halt);
-                self.look();
+                self.look(host);
             }
             return deferred;
         };
@@ -271,7 +276,7 @@ impl Platform {
         self.obey(host, &mut faults);
         self.pci.resume(&mut host.injecting(Some(&mut faults)), Occasion::Halt);
         self.obey(host, &mut faults);
-        self.lay_down(faults);
+        self.lay_down(host, faults);
         deferred
     }
 
@@ -308,7 +313,7 @@ impl Platform {
 
 const SERIAL_FIRST: u64 = Serial::PORT as u64;
 const SERIAL_LAST: u64 = SERIAL_FIRST + 7;
-const DEBUG_MARK: u64 = 0xe0;
+const DEBUG_MARK: u64 = Platform::DEBUG_MARK;
 const DEBUG_EXIT: u64 = DebugExit::PORT as u64;
 /// The reset control register of a PIIX3, which lies among the bytes of CONFIG_ADDRESS.
 const RESET_CONTROL: u64 = 0xcf9;

@@ -162,6 +162,11 @@ impl<T> Waiting<T> {
         self.items.is_empty()
     }
 
+    /// What waits, in the order in which it was taken.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.items.iter().map(|item| &item.what)
+    }
+
     pub(crate) fn push(&mut self, what: T) {
         let exits = match self.completion {
             Completion::After(exits) => exits.saturating_add(1),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use eclipse_devices::{Host, Platform, Space, Stop, fault::Fault, watch::Watching};
-use eclipse_trace::{Actor, Event, MemoryKind, Recorder};
+use eclipse_trace::{Actor, Event, Mark, MemoryKind, Recorder};
 use vm_memory::GuestMemoryMmap;
 
 use crate::{Death, Error, Outcome, irq::Lines, slots::Slots, vcpu::Halt};
@@ -42,6 +42,12 @@ impl Board {
             true => platform.store_ram(host, address, width, value),
             false => platform.store(host, space, address, width, value),
         });
+        if (space, address, width) == (Space::Port, Platform::DEBUG_MARK, 4)
+            && let Mark::Page(kind, frame) = Mark::of(value as u32)
+        {
+            let start = u64::from(frame) * 4096;
+            self.note(kind, start..start + 4096);
+        }
         self.stop()
     }
 
@@ -52,18 +58,25 @@ impl Board {
 
     /// Records for a judge what memory there is and what it is for.
     pub fn tell_memory(&mut self, map: &[(MemoryKind, Range<u64>)]) {
-        if !self.recorder.is_witness() {
-            return;
-        }
         for (kind, range) in map {
-            let (kind, start, len) = (*kind, range.start, range.end - range.start);
-            self.recorder.record(Actor::Guest, Event::Memory { kind, start, len });
+            if self.recorder.is_witness() {
+                let (kind, start, len) = (*kind, range.start, range.end - range.start);
+                self.recorder.record(Actor::Guest, Event::Memory { kind, start, len });
+            }
+            self.note(*kind, range.clone());
+        }
+    }
+
+    /// Memory is for this.
+    fn note(&mut self, kind: MemoryKind, range: Range<u64>) {
+        if let Err(error) = self.slots.note(kind, range) {
+            self.lines.fail(error);
         }
     }
 
     /// Records these accesses of the guest to its own memory from now on.
     pub fn watch(&mut self, watching: Watching) {
-        self.with(|platform, _| platform.watch(watching));
+        self.with(|platform, host| platform.watch(host, watching));
     }
 
     /// Puts a schedule of faults to work.
@@ -75,6 +88,11 @@ impl Board {
     /// Whether devices have something to do when the guest halts.
     pub fn has_deferred(&self) -> bool {
         self.platform.has_deferred()
+    }
+
+    /// Whether the instructions behind the guest's stores matter.
+    pub fn watches_barriers(&self) -> bool {
+        self.platform.watching().barriers
     }
 
     /// The guest halted: devices complete what waits for that.

@@ -6,9 +6,14 @@
 //! page is carried out here too; but a page that holds code or page tables cannot be a
 //! hole, for KVM fetches neither through an exit.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use eclipse_devices::watch::{Watch, Watching};
+use eclipse_trace::MemoryKind;
 use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::{Cap, VmFd};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
@@ -17,6 +22,9 @@ use crate::Error;
 
 /// Slots are cut at multiples of this.
 const PAGE: u64 = 4096;
+
+/// What a guest says of more pages than this is not listened to.
+const MAX_LIMITS: usize = 1 << 12;
 
 /// How the guest reaches a piece of its memory; of two wishes for a page the greater counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,21 +56,35 @@ struct Change {
     all: Vec<Slot>,
 }
 
+/// What a KVM can do for whom it hides memory from.
+#[derive(Clone, Copy, Debug)]
+struct Ability {
+    /// It has read-only slots; a hole serves as well, with more exits.
+    read_only: bool,
+    /// So many pieces can be cut out of RAM, and what is more stays free.
+    pieces: usize,
+}
+
 /// The guest's RAM in slots.
 pub(crate) struct Slots {
     vm: Arc<VmFd>,
     memory: GuestMemoryMmap<()>,
-    /// Whether KVM has read-only slots; a hole serves as well, with more exits.
-    read_only: bool,
+    kvm: Ability,
     watches: Vec<Watch>,
+    /// What pages can be at most, for what lies there.
+    limits: Vec<(Range<u64>, Reach)>,
     slots: Vec<Slot>,
 }
 
 impl Slots {
     /// Gives the RAM to the virtual machine, one slot for each region.
     pub fn new(vm: Arc<VmFd>, memory: GuestMemoryMmap<()>) -> Result<Self, Error> {
-        let read_only = vm.check_extension(Cap::ReadonlyMem);
-        let mut slots = Self { vm, memory, read_only, watches: Vec::new(), slots: Vec::new() };
+        let slots = vm.check_extension_int(Cap::NrMemslots);
+        // Each piece that is cut out takes another slot for what comes behind it.
+        let pieces = usize::try_from(slots / 2).unwrap_or(0).saturating_sub(memory.num_regions());
+        let kvm = Ability { read_only: vm.check_extension(Cap::ReadonlyMem), pieces };
+        let (watches, limits, slots) = (Vec::new(), Vec::new(), Vec::new());
+        let mut slots = Self { vm, memory, kvm, watches, limits, slots };
         slots.apply(&[])?;
         Ok(slots)
     }
@@ -70,7 +92,7 @@ impl Slots {
     /// Whether a guest can be watched so: with holes alone a page with code or page tables
     /// could not be, and who asks to see stores does not ask for that.
     pub fn check(&self, watching: Watching) -> Result<(), Error> {
-        check(watching, self.read_only)
+        check(watching, self.kvm)
     }
 
     /// Has the guest leave for its accesses to `watches` from now on, and for no others.
@@ -84,12 +106,37 @@ impl Slots {
         Ok(())
     }
 
+    /// Notes what memory is for, as far as anybody says so.
+    ///
+    /// KVM fetches instructions from a read-only slot, but not through an exit. It cannot set
+    /// bits of page tables in one, nor push there for an interrupt: accesses to such pages are
+    /// not seen, for the guest is to run as it does without.
+    pub fn note(&mut self, kind: MemoryKind, range: Range<u64>) -> Result<(), Error> {
+        let limit = match kind {
+            MemoryKind::Ram => return Ok(()),
+            MemoryKind::Text => Reach::ReadOnly,
+            MemoryKind::PageTable | MemoryKind::Stack => Reach::Free,
+        };
+        let limit = (range, limit);
+        if self.limits.len() == MAX_LIMITS || self.limits.contains(&limit) {
+            return Ok(());
+        }
+        self.limits.push(limit);
+        match self.watches.is_empty() {
+            true => Ok(()),
+            false => self.apply(&self.watches.clone()),
+        }
+    }
+
     /// Whether an access that the guest left for is one to its own memory.
     pub fn hold(&self, address: u64) -> bool {
-        let intercepted =
-            |(_, piece): &Slot| piece.reach != Reach::Free && piece.range.contains(&address);
         // Without a watch there is nothing to search.
-        !self.watches.is_empty() && self.slots.iter().any(intercepted)
+        if self.watches.is_empty() {
+            return false;
+        }
+        let after = self.slots.partition_point(|(_, piece)| piece.range.start <= address);
+        let slot = after.checked_sub(1).and_then(|at| self.slots.get(at));
+        slot.is_some_and(|(_, piece)| piece.reach != Reach::Free && piece.range.contains(&address))
     }
 
     fn apply(&mut self, watches: &[Watch]) -> Result<(), Error> {
@@ -98,7 +145,8 @@ impl Slots {
             start..start + region.len()
         };
         let regions: Vec<_> = self.memory.iter().map(region).collect();
-        let Change { gone, new, all } = change(&self.slots, cut(&regions, watches, self.read_only));
+        let Change { gone, new, all } =
+            change(&self.slots, cut(&regions, watches, &self.limits, self.kvm));
         // Slots may not overlap, so the old ones go first.
         for slot in &gone {
             self.set(slot, false)?;
@@ -132,57 +180,122 @@ impl Slots {
     }
 }
 
-fn check(watching: Watching, read_only: bool) -> Result<(), Error> {
-    match watching.is_on() && !read_only {
+fn check(watching: Watching, kvm: Ability) -> Result<(), Error> {
+    match watching.is_on() && !kvm.read_only {
         true => Err(Error::Lacks { capability: "KVM_CAP_READONLY_MEM" }),
         false => Ok(()),
     }
 }
 
-/// The fewest pieces of `regions` in which every page is reached as `watches` want it.
-fn cut(regions: &[Range<u64>], watches: &[Watch], read_only: bool) -> Vec<Piece> {
-    let pages = |watch: &Watch| {
-        let end = watch.range.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
-        watch.range.start / PAGE * PAGE..end
-    };
-    let wanted: Vec<_> = watches
-        .iter()
-        .filter(|watch| !watch.range.is_empty())
-        .map(|watch| {
-            let hole = watch.loads || !read_only;
-            (pages(watch), if hole { Reach::Hole } else { Reach::ReadOnly })
-        })
-        .collect();
+/// The fewest pieces of `regions` in which every page is reached as `watches` want it and
+/// `limits` allow.
+fn cut(
+    regions: &[Range<u64>],
+    watches: &[Watch],
+    limits: &[(Range<u64>, Reach)],
+    kvm: Ability,
+) -> Vec<Piece> {
+    let mut runs = runs(watches, limits, kvm.read_only);
+    runs.truncate(kvm.pieces);
     let mut pieces: Vec<Piece> = Vec::new();
     for region in regions {
-        let mut edges = vec![region.start, region.end];
-        edges.extend(wanted.iter().flat_map(|(range, _)| [range.start, range.end]));
-        edges.retain(|edge| (region.start..=region.end).contains(edge));
-        edges.sort_unstable();
-        edges.dedup();
-        for (&start, &end) in edges.iter().zip(&edges[1..]) {
-            let covers = |(range, _): &&(Range<u64>, Reach)| range.contains(&start);
-            let reach = wanted.iter().filter(covers).map(|(_, reach)| *reach).max();
-            let reach = reach.unwrap_or(Reach::Free);
-            match pieces.last_mut() {
-                // Two regions are two mappings, even if one follows the other.
-                Some(last) if last.reach == reach && start != region.start => last.range.end = end,
-                _ => pieces.push(Piece { range: start..end, reach }),
+        let mut start = region.start;
+        let mut push = |end: u64, reach: Reach| {
+            let range = start.max(region.start)..end.min(region.end);
+            if !range.is_empty() {
+                start = range.end;
+                pieces.push(Piece { range, reach });
+            }
+        };
+        for Piece { range, reach } in &runs {
+            push(range.start, Reach::Free);
+            if range.end > region.start && range.start < region.end {
+                push(range.end, *reach);
             }
         }
+        push(region.end, Reach::Free);
     }
     pieces
 }
 
-/// How `slots` become `wanted`: what is the same in both stays as it is.
+/// How often a page is wanted so, or allowed so, from an address on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wishes {
+    hole: i32,
+    read_only: i32,
+    /// It cannot be a hole.
+    no_hole: i32,
+    /// It has to be free.
+    free: i32,
+}
+
+impl Wishes {
+    fn reach(self) -> Reach {
+        match self {
+            Self { free: 1.., .. } => Reach::Free,
+            Self { hole: 1.., no_hole: 0, .. } => Reach::Hole,
+            Self { hole: 0, read_only: 0, .. } => Reach::Free,
+            _ => Reach::ReadOnly,
+        }
+    }
+}
+
+/// The runs of pages that the guest does not reach by itself, ascending.
+fn runs(watches: &[Watch], limits: &[(Range<u64>, Reach)], read_only: bool) -> Vec<Piece> {
+    let mut edges = BTreeMap::<u64, Wishes>::new();
+    let mut edge = |range: &Range<u64>, wish: fn(&mut Wishes) -> &mut i32| {
+        if !range.is_empty() {
+            let end = range.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
+            *wish(edges.entry(range.start / PAGE * PAGE).or_default()) += 1;
+            *wish(edges.entry(end).or_default()) -= 1;
+        }
+    };
+    for Watch { range, loads } in watches {
+        match *loads || !read_only {
+            true => edge(range, |wishes| &mut wishes.hole),
+            false => edge(range, |wishes| &mut wishes.read_only),
+        }
+    }
+    for (range, limit) in limits {
+        match limit {
+            Reach::Free => edge(range, |wishes| &mut wishes.free),
+            Reach::ReadOnly => edge(range, |wishes| &mut wishes.no_hole),
+            Reach::Hole => {}
+        }
+    }
+    let (mut runs, mut wishes): (Vec<Piece>, _) = (Vec::new(), Wishes::default());
+    let mut before = 0;
+    for (&at, change) in &edges {
+        let reach = wishes.reach();
+        match runs.last_mut() {
+            _ if reach == Reach::Free => {}
+            Some(last) if last.reach == reach && last.range.end == before => last.range.end = at,
+            _ => runs.push(Piece { range: before..at, reach }),
+        }
+        wishes.hole += change.hole;
+        wishes.read_only += change.read_only;
+        wishes.no_hole += change.no_hole;
+        wishes.free += change.free;
+        before = at;
+    }
+    runs
+}
+
+/// How `slots` become `wanted`: what is the same in both stays as it is. Both ascend.
 fn change(slots: &[Slot], wanted: Vec<Piece>) -> Change {
+    let stays = |piece: &Piece| {
+        let at = wanted.binary_search_by_key(&piece.range.start, |piece| piece.range.start);
+        at.is_ok_and(|at| wanted[at] == *piece)
+    };
     let (kept, gone): (Vec<Slot>, Vec<Slot>) =
-        slots.iter().cloned().partition(|(_, piece)| wanted.contains(piece));
-    let mut free = (0..).filter(|number| kept.iter().all(|(taken, _)| taken != number));
+        slots.iter().cloned().partition(|(_, piece)| stays(piece));
+    let taken: HashSet<u32> = kept.iter().map(|(number, _)| *number).collect();
+    let mut free = (0..).filter(|number| !taken.contains(number));
+    let mut kept = kept.into_iter().peekable();
     let mut change = Change { gone, ..Change::default() };
     for piece in wanted {
-        if let Some(slot) = kept.iter().find(|(_, same)| *same == piece) {
-            change.all.push(slot.clone());
+        if let Some(slot) = kept.next_if(|(_, same)| *same == piece) {
+            change.all.push(slot);
         } else {
             let slot = (free.next().expect("there are as many numbers as pages"), piece);
             change.new.push(slot.clone());
@@ -197,13 +310,14 @@ mod tests {
     use super::*;
 
     const RAM: Range<u64> = 0..0x10_0000;
+    const KVM: Ability = Ability { read_only: true, pieces: 16 };
 
     fn watch(range: Range<u64>, loads: bool) -> Watch {
         Watch { range, loads }
     }
 
     fn pieces(watches: &[Watch]) -> Vec<(u64, u64, Reach)> {
-        let all = cut(&[RAM, 0x20_0000..0x30_0000], watches, true);
+        let all = cut(&[RAM, 0x20_0000..0x30_0000], watches, &[], KVM);
         all.into_iter().map(|piece| (piece.range.start, piece.range.end, piece.reach)).collect()
     }
 
@@ -265,30 +379,54 @@ mod tests {
     #[test]
     fn neighbouring_regions_stay_apart() {
         let regions = [0..0x2000, 0x2000..0x4000];
-        assert_eq!(cut(&regions, &[], true).len(), 2);
-        let holes = cut(&regions, &[watch(0x1000..0x3000, true)], true);
+        assert_eq!(cut(&regions, &[], &[], KVM).len(), 2);
+        let holes = cut(&regions, &[watch(0x1000..0x3000, true)], &[], KVM);
         assert_eq!(holes.len(), 4, "{holes:?}");
+    }
+
+    #[test]
+    fn a_page_with_instructions_is_no_hole_and_one_with_a_stack_or_page_tables_is_free() {
+        let reach = |limit: Option<Reach>, loads| {
+            let limits: Vec<_> = limit.map(|limit| (0x1800..0x2800, limit)).into_iter().collect();
+            let pieces = cut(&[RAM], &[watch(0x1000..0x4000, loads)], &limits, KVM);
+            let pieces = pieces.iter().filter(|piece| piece.reach != Reach::Free);
+            pieces.map(|piece| (piece.range.start, piece.reach)).collect::<Vec<_>>()
+        };
+        assert_eq!(reach(None, true), [(0x1000, Reach::Hole)]);
+        let mixed = [(0x1000, Reach::ReadOnly), (0x3000, Reach::Hole)];
+        assert_eq!(reach(Some(Reach::ReadOnly), true), mixed);
+        assert_eq!(reach(Some(Reach::ReadOnly), false), [(0x1000, Reach::ReadOnly)]);
+        assert_eq!(reach(Some(Reach::Free), true), [(0x3000, Reach::Hole)]);
+        assert_eq!(reach(Some(Reach::Free), false), [(0x3000, Reach::ReadOnly)]);
     }
 
     #[test]
     fn without_read_only_slots_a_hole_shows_the_stores() {
         let stores = [watch(0x1000..0x2000, false)];
-        let reach = |read_only| cut(&[RAM], &stores, read_only)[1].reach;
+        let reach = |read_only| cut(&[RAM], &stores, &[], Ability { read_only, ..KVM })[1].reach;
         assert_eq!((reach(true), reach(false)), (Reach::ReadOnly, Reach::Hole));
     }
 
     #[test]
+    fn no_more_pieces_are_cut_out_than_there_are_slots_for() {
+        let watches: Vec<_> = (0..64).map(|page| watch(page << 13..page << 13 | 1, true)).collect();
+        let pieces = cut(&[RAM], &watches, &[], KVM);
+        let holes = pieces.iter().filter(|piece| piece.reach == Reach::Hole);
+        assert_eq!((holes.count(), pieces.len()), (16, 32));
+    }
+
+    #[test]
     fn to_watch_takes_read_only_slots_and_nothing_else_does() {
-        let refused = check(Watching::RINGS, false).unwrap_err();
+        let refused = check(Watching::RINGS, Ability { read_only: false, ..KVM }).unwrap_err();
         assert_eq!(refused.sentence(), "KVM here lacks KVM_CAP_READONLY_MEM; a newer Linux has it");
-        assert!(check(Watching::RINGS, true).is_ok());
-        assert!(check(Watching::default(), false).is_ok());
+        assert!(check(Watching::RINGS, KVM).is_ok());
+        assert!(check(Watching::default(), Ability { read_only: false, ..KVM }).is_ok());
     }
 
     #[test]
     fn only_what_changes_is_set_again_and_numbers_are_not_taken_twice() {
         let regions = [RAM, 0x20_0000..0x30_0000];
-        let cut = |watches: &[Watch]| cut(&regions, watches, true);
+        let cut = |watches: &[Watch]| cut(&regions, watches, &[], KVM);
         let first = change(&[], cut(&[]));
         assert_eq!((first.gone.len(), first.new.len()), (0, 2));
         let second = change(&first.all, cut(&[watch(0x5000..0x6000, true)]));

@@ -12,7 +12,7 @@ use crate::Host;
 use crate::fault::{Command, Edit};
 use crate::platform::all_ones;
 use crate::schedule::{Completion, Occasion};
-use crate::virtio::QueueAreas;
+use crate::virtio::{Progress, QueueAreas};
 
 /// The PCI hierarchy from bus 0 on: the two ways to configuration space, and the
 /// decoding of ports and memory to BARs.
@@ -115,6 +115,13 @@ impl PciBus {
         let mut queues = Vec::new();
         self.root.queues(&mut queues);
         queues
+    }
+
+    /// How far devices have come in them.
+    pub(crate) fn progress(&mut self) -> Vec<(Bdf, Progress)> {
+        let mut progress = Vec::new();
+        self.root.progress(&mut progress);
+        progress
     }
 
     /// Changes a function's configuration space, and returns what changed.

@@ -35,7 +35,7 @@ pub(crate) use plain::{host_bridge, ide, isa_bridge, other_virtio, power_managem
 use crate::Host;
 use crate::fault::Command;
 use crate::schedule::{Completion, Occasion};
-use crate::virtio::QueueAreas;
+use crate::virtio::{Progress, QueueAreas};
 
 /// How the guest finds the PCI hierarchy at power-on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,6 +119,11 @@ pub(crate) trait Function: Send {
 
     /// The virtqueues that are enabled, and where they lie.
     fn queues(&self) -> Vec<QueueAreas> {
+        Vec::new()
+    }
+
+    /// How far it has come in them.
+    fn progress(&self) -> Vec<Progress> {
         Vec::new()
     }
 

@@ -4,7 +4,7 @@ use super::intx::Lines;
 use super::{BarKind, ConfigSpace, Function};
 use crate::Host;
 use crate::schedule::{Completion, Occasion};
-use crate::virtio::QueueAreas;
+use crate::virtio::{Progress, QueueAreas};
 
 /// One bus: what is plugged into it, in order of device and function number.
 pub(super) struct Segment {
@@ -143,6 +143,16 @@ impl Segment {
             queues.extend(slot.function.queues().into_iter().map(|areas| (slot.at, areas)));
             if let Some(bridge) = slot.function.bridge() {
                 bridge.segment().queues(queues);
+            }
+        }
+    }
+
+    /// Adds how far devices have come in them.
+    pub(super) fn progress(&mut self, progress: &mut Vec<(Bdf, Progress)>) {
+        for slot in &mut self.slots {
+            progress.extend(slot.function.progress().into_iter().map(|queue| (slot.at, queue)));
+            if let Some(bridge) = slot.function.bridge() {
+                bridge.segment().progress(progress);
             }
         }
     }

@@ -38,14 +38,14 @@ impl Platform {
         }
         self.faults = (!schedule.is_empty()).then(|| Box::new(Injector::new(schedule)));
         self.watches.clear();
-        self.look();
+        self.look(host);
         Ok(())
     }
 
     /// Puts the schedule back that was taken up for an access; queues may have moved.
-    pub(super) fn lay_down(&mut self, faults: Box<Injector>) {
+    pub(super) fn lay_down(&mut self, host: &Host<'_>, faults: Box<Injector>) {
         self.faults = Some(faults);
-        self.look();
+        self.look(host);
     }
 
     /// An access begins during which faults may strike.
@@ -61,7 +61,7 @@ impl Platform {
         self.obey(host, &mut faults);
         self.pci.resume(&mut host.injecting(Some(&mut faults)), Occasion::Exit);
         self.obey(host, &mut faults);
-        self.lay_down(faults);
+        self.lay_down(host, faults);
     }
 
     /// Has the functions do what faults want of them.

@@ -12,7 +12,7 @@ use super::layout::{Addresses, Layout, Parts};
 use super::legacy::{Legacy, LegacyPlace};
 use super::modern::Common;
 use super::place::{Place, What, high_half};
-use super::queue::QueueAreas;
+use super::queue::{Progress, QueueAreas};
 use super::settings::VirtioConfig;
 use super::status::Isr;
 use crate::Host;
@@ -380,6 +380,10 @@ impl Function for VirtioFunction {
 
     fn queues(&self) -> Vec<QueueAreas> {
         self.device.areas()
+    }
+
+    fn progress(&self) -> Vec<Progress> {
+        self.device.progress()
     }
 
     fn obey(&mut self, host: &mut Host<'_>, command: Command) {

@@ -17,5 +17,5 @@ pub use blk::{BlkConfig, DeviceId, Geometry, SegmentLimits, Topology};
 pub use features::{Features, UnknownFeature};
 pub(crate) use function::VirtioFunction;
 pub(crate) use layout::Addresses;
-pub(crate) use queue::QueueAreas;
+pub(crate) use queue::{Progress, QueueAreas};
 pub use settings::{Profile, Transport, VirtioConfig};

@@ -94,6 +94,22 @@ impl<'a> At<'a> {
         }
     }
 
+    /// The register of the common configuration that this accesses, and how, if it took effect.
+    pub fn common(&self) -> Option<(CommonCfg, Access)> {
+        match self.entry.event {
+            Event::Register { register: Register::Common { register, .. }, access } => {
+                Some((register, access))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether this stores a status with a bit of `bits` that the one before had not.
+    pub fn raises(&self, bits: u8) -> bool {
+        let before = self.virtio().map_or(0, |virtio| virtio.status);
+        self.status_store().is_some_and(|value| value & bits & !before != 0)
+    }
+
     /// The value, if this accesses the device status, over whichever transport.
     pub fn status(&self) -> Option<Access> {
         match self.register()? {

@@ -8,7 +8,8 @@ use std::{io, ops::Range};
 use object::{
     LittleEndian as LE,
     elf::{
-        ELFCLASS64, ELFDATA2LSB, EM_X86_64, FileHeader64, PF_X, PT_LOAD, PT_NOTE, ProgramHeader64,
+        ELFCLASS64, ELFDATA2LSB, EM_X86_64, FileHeader64, PF_W, PF_X, PT_LOAD, PT_NOTE,
+        ProgramHeader64,
     },
     read::{
         ReadRef,
@@ -109,7 +110,9 @@ pub fn check<'d>(data: impl ReadRef<'d>, memory: u64) -> Result<Image, ImageErro
         match segment.p_type(LE) {
             PT_LOAD => {
                 let place = placed(segment, len)?;
-                if segment.p_flags(LE).contains(PF_X) {
+                // What is writable as well may hold anything.
+                let flags = segment.p_flags(LE);
+                if flags.contains(PF_X) && !flags.contains(PF_W) {
                     text.extend(place.clone());
                 }
                 loads.extend(place);

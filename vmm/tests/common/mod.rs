@@ -42,6 +42,8 @@ pub struct Segment {
 
 pub const LOAD: u32 = 1;
 pub const NOTE: u32 = 4;
+/// `PF_R` and `PF_X`.
+const READ_EXECUTE: u32 = 5;
 
 const HEADER: usize = 64;
 const PROGRAM_HEADER: usize = 56;
@@ -87,7 +89,7 @@ pub fn with_segments(segments: &[Segment]) -> Vec<u8> {
     let sizes = [HEADER as u16, PROGRAM_HEADER as u16, count, 0, 0, 0];
     image.extend(sizes.into_iter().flat_map(u16::to_le_bytes));
     for s in segments {
-        image.extend([s.kind, 7].into_iter().flat_map(u32::to_le_bytes));
+        image.extend([s.kind, READ_EXECUTE].into_iter().flat_map(u32::to_le_bytes));
         let words = [s.offset, s.address, s.address, s.file_size, s.memory_size, 4];
         image.extend(words.into_iter().flat_map(u64::to_le_bytes));
     }

@@ -43,6 +43,11 @@ impl Held {
         self.swapped.is_some() || !self.kept.is_empty()
     }
 
+    /// The chains that are held back.
+    pub(super) fn chains(&self) -> impl Iterator<Item = &Chain> {
+        self.late.iter().chain(&self.kept).chain(&self.swapped).map(|late| &late.chain)
+    }
+
     /// Drops what is not to be given back any more.
     pub(super) fn forget(&mut self, what: impl Fn(&Chain) -> bool) {
         self.late.retain(|late| !what(&late.chain));

@@ -3,7 +3,7 @@ use eclipse_trace::Violation;
 use super::VirtioDevice;
 use crate::pci::NO_VECTOR;
 use crate::virtio::Features;
-use crate::virtio::queue::{Queue, QueueAreas};
+use crate::virtio::queue::{Chain, Progress, Queue, QueueAreas};
 use crate::virtio::status::Status;
 
 /// The unit in which a queue's address is given over the legacy interface.
@@ -23,6 +23,19 @@ impl VirtioDevice {
     /// The queues that are enabled, and where they lie.
     pub(crate) fn areas(&self) -> Vec<QueueAreas> {
         self.queues.iter().filter_map(Queue::areas).collect()
+    }
+
+    /// How far the device has come in the queues that are enabled.
+    pub(crate) fn progress(&self) -> Vec<Progress> {
+        let progress = |areas: QueueAreas| {
+            let queue = self.queue(areas.queue)?;
+            let taken = self.waiting.iter().chain(self.held.chains());
+            let heads = taken.filter(|chain| chain.queue() == areas.queue).map(Chain::head);
+            let mut heads: Vec<_> = heads.collect();
+            heads.sort_unstable();
+            Some(Progress { queue: areas.queue, next: areas.on_circle(queue.next_avail()), heads })
+        };
+        self.areas().into_iter().filter_map(progress).collect()
     }
 
     /// The queue with this index, if its fields may be stored to now.

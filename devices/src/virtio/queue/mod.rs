@@ -76,6 +76,34 @@ pub(crate) struct QueueAreas {
     pub(crate) device: u64,
 }
 
+/// How far a device has come in an enabled virtqueue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) queue: u16,
+    /// Where it takes the next chain from, on the circle of [`QueueAreas::cycle`].
+    pub(crate) next: u32,
+    /// The heads of the chains that it took and has not given back, ascending.
+    pub(crate) heads: Vec<u16>,
+}
+
+impl QueueAreas {
+    /// After so many steps a place of the available ring is the same again: the index of a split
+    /// queue, or the slot of a packed ring with its wrap counter.
+    pub(crate) fn cycle(&self) -> u32 {
+        if self.packed { 2 * u32::from(self.size.max(1)) } else { 1 << 16 }
+    }
+
+    /// The place of `next_avail`, as notification data have it (VIRTIO 1.4, 4.1.5.2).
+    pub(crate) fn on_circle(&self, next_avail: u16) -> u32 {
+        match (self.packed, next_avail >> 15) {
+            (false, _) => next_avail.into(),
+            // The wrap counter is 1 in the first lap.
+            (true, 1) => u32::from(next_avail & 0x7fff) % self.cycle(),
+            (true, _) => (u32::from(next_avail) + u32::from(self.size)) % self.cycle(),
+        }
+    }
+}
+
 /// Where a ring is and what holds for it.
 #[derive(Clone, Copy, Debug)]
 struct Layout {

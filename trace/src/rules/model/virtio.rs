@@ -1,8 +1,8 @@
 use std::mem;
 
-use super::{Half, Queue};
+use super::{Queue, feature};
 use crate::register::{BlockCfg, CommonCfg, LegacyCfg, MsixEntry};
-use crate::{Access, Register};
+use crate::{Access, Area, Effect, Register};
 
 /// The bits of the device status (VIRTIO 1.4, 2.1).
 pub mod status {
@@ -77,6 +77,8 @@ pub struct Virtio {
     pub driver_feature_select: u32,
     /// What the device offered, as it was loaded; a reset does not change it.
     pub offered: Features,
+    /// Every bit that it ever offered, where a window was loaded more than once.
+    pub ever_offered: Features,
     /// What the driver stored as accepted, since the last reset.
     pub accepted: Features,
     /// What was stored to `queue_select`, since the last reset.
@@ -112,6 +114,29 @@ impl Virtio {
         &mut self.queues[place]
     }
 
+    /// A fault had an effect.
+    pub(super) fn faulted(&mut self, effect: &Effect) {
+        self.queues.iter_mut().for_each(|queue| queue.faulted(effect));
+    }
+
+    /// The driver accessed an area of a queue.
+    pub(super) fn accessed(
+        &mut self,
+        queue: u16,
+        area: Area,
+        offset: u32,
+        addr: u64,
+        access: Access,
+    ) {
+        let event_idx = self.negotiated(feature::EVENT_IDX);
+        self.queue_mut(queue).accessed(area, offset, addr, access, event_idx);
+    }
+
+    /// Whether the queues are packed.
+    pub fn packed(&self) -> bool {
+        self.negotiated(feature::RING_PACKED)
+    }
+
     /// Whether feature `bit` was negotiated: accepted, and over.
     pub fn negotiated(&self, bit: u8) -> bool {
         let over = match self.legacy {
@@ -119,6 +144,12 @@ impl Virtio {
             _ => self.status & status::FEATURES_OK != 0,
         };
         over && self.accepted.has(bit)
+    }
+
+    /// The status as the driver has reason to believe that it is: what it stored, without what
+    /// it was then shown not to be there.
+    pub fn held(&self) -> u8 {
+        self.status & self.status_read.unwrap_or(0xff)
     }
 
     /// Whether the driver said DRIVER_OK and no reset since.
@@ -157,7 +188,7 @@ impl Virtio {
                 self.message(vector, register, access);
             }
             Register::Notify { queue, .. } if access.is_store() => {
-                self.queue_mut(queue).notified += 1;
+                self.queue_mut(queue).notify();
             }
             _ => {}
         }
@@ -171,7 +202,7 @@ impl Virtio {
             (CommonCfg::DeviceStatus, false) => self.status_loaded(value as u8),
             (CommonCfg::DeviceFeatureSelect, true) => self.device_feature_select = value as u32,
             (CommonCfg::DeviceFeature, false) => {
-                self.offered.set(self.device_feature_select, value as u32);
+                self.offer(self.device_feature_select, value as u32);
             }
             (CommonCfg::DriverFeatureSelect, true) => self.driver_feature_select = value as u32,
             (CommonCfg::DriverFeature, true) => {
@@ -196,7 +227,7 @@ impl Virtio {
         match (register, access.is_store()) {
             (LegacyCfg::DeviceStatus, true) => self.status_stored(seq, value as u8),
             (LegacyCfg::DeviceStatus, false) => self.status_loaded(value as u8),
-            (LegacyCfg::DeviceFeatures, false) => self.offered.set(0, value as u32),
+            (LegacyCfg::DeviceFeatures, false) => self.offer(0, value as u32),
             (LegacyCfg::DriverFeatures, true) => self.accepted.set(0, value as u32),
             (LegacyCfg::ConfigMsixVector, true) => self.config_vector = Some(value as u16),
             (LegacyCfg::QueueSelect, true) => {
@@ -204,7 +235,7 @@ impl Virtio {
                 self.queue_mut(value as u16);
             }
             (LegacyCfg::QueueSize, false) => {
-                self.queue_mut(select).size_loaded = Some(value as u16);
+                self.queue_mut(select).offer(value as u16);
             }
             (LegacyCfg::QueueAddress, true) => {
                 self.queue_mut(select).place_legacy(value as u32);
@@ -212,19 +243,27 @@ impl Virtio {
             (LegacyCfg::QueueMsixVector, true) => {
                 self.queue_mut(select).vector = Some(value as u16);
             }
-            (LegacyCfg::QueueNotify, true) => self.queue_mut(value as u16).notified += 1,
+            (LegacyCfg::QueueNotify, true) => self.queue_mut(value as u16).notify(),
             _ => {}
         }
+    }
+
+    fn offer(&mut self, window: u32, value: u32) {
+        self.offered.set(window, value);
+        let ever = self.ever_offered.window(window).unwrap_or(0);
+        self.ever_offered.set(window, ever | value);
     }
 
     fn status_stored(&mut self, seq: u64, value: u8) {
         if value == 0 {
             // The MSI-X table is the function's and not the device's.
-            let Self { offered, device_config, num_queues, legacy, resets, msix, .. } =
-                mem::take(self);
+            let Self {
+                offered, ever_offered, device_config, num_queues, legacy, resets, msix, ..
+            } = mem::take(self);
             let (resets, resetting) = (resets + 1, true);
             *self = Self {
                 offered,
+                ever_offered,
                 device_config,
                 num_queues,
                 legacy,
@@ -247,7 +286,7 @@ impl Virtio {
         self.needs_reset |= value != 0xff && value & status::DEVICE_NEEDS_RESET != 0;
     }
 
-    fn configured(&mut self, offset: u16, access: Access) {
+    pub(super) fn configured(&mut self, offset: u16, access: Access) {
         /// No device's configuration is longer, as far as a rule asks.
         const LONGEST: usize = 0x100;
         let start = usize::from(offset);
@@ -282,19 +321,5 @@ impl Virtio {
                 break;
             }
         }
-    }
-}
-
-impl Half {
-    pub(super) fn of(register: CommonCfg) -> Option<Self> {
-        Some(match register {
-            CommonCfg::QueueDescLow => Half::DescLow,
-            CommonCfg::QueueDescHigh => Half::DescHigh,
-            CommonCfg::QueueDriverLow => Half::DriverLow,
-            CommonCfg::QueueDriverHigh => Half::DriverHigh,
-            CommonCfg::QueueDeviceLow => Half::DeviceLow,
-            CommonCfg::QueueDeviceHigh => Half::DeviceHigh,
-            _ => return None,
-        })
     }
 }

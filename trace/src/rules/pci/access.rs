@@ -5,7 +5,7 @@ use crate::register::{CapabilityKind, ConfigHeader, Mechanism};
 use crate::rules::{At, Check, Level, Needs, Out, Rule, Sees, plain};
 use crate::{Bdf, Refusal, Register, Space};
 
-pub(in crate::rules) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "P01",
         clause: "PCI 3.0, 3.2.2.3.2",

@@ -5,7 +5,7 @@ use crate::register::{ConfigHeader, Header};
 use crate::rules::model::{Bars, ConfigSpace};
 use crate::rules::{At, Check, EndOf, Level, Needs, Out, Rule, Sees, plain};
 
-pub(in crate::rules) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "P04",
         clause: "PCI 3.0, 6.1",

@@ -6,7 +6,7 @@ use crate::rules::model::{Capability, Function};
 use crate::rules::{At, Check, EndOf, Level, Needs, Out, Rule, Sees, plain};
 use crate::{Register, Space};
 
-pub(in crate::rules) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "P16",
         clause: "PCI 3.0, 6.7",

@@ -4,7 +4,7 @@ use super::{Config, Each, MEMORY, known_command};
 use crate::register::{CapabilityKind, ConfigHeader, Header};
 use crate::rules::{At, Check, Level, Needs, Out, Rule, Sees, plain};
 
-pub(in crate::rules) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "P27",
         clause: "PCI 3.0, 6.1",

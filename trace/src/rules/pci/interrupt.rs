@@ -5,7 +5,7 @@ use crate::register::LegacyCfg;
 use crate::rules::{At, Check, EndOf, Level, Needs, Out, Rule, Sees};
 use crate::{Bdf, Event, Register};
 
-pub(in crate::rules) const RULES: &[Rule] = &[Rule {
+pub(super) const RULES: &[Rule] = &[Rule {
     id: "P26",
     clause: "PCI 3.0, 2.2.6",
     level: Level::Should,

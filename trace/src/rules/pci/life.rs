@@ -6,7 +6,7 @@ use crate::rules::model::{Queue, status::DRIVER_OK};
 use crate::rules::{At, Check, End, EndOf, Level, Needs, Out, Rule, Sees};
 use crate::{Access, Effect, Event, Mark, Register, Space};
 
-pub(in crate::rules) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "P13",
         clause: "PCI 3.0, 6.2.2",

@@ -3,19 +3,32 @@
 //! What was set before a transcript begins is not known to it, and what is not known is not
 //! judged: firmware may have switched decode on and placed the BARs.
 
-pub(super) mod access;
-pub(super) mod bars;
-pub(super) mod capabilities;
-pub(super) mod command;
-pub(super) mod header;
-pub(super) mod interrupt;
-pub(super) mod life;
-pub(super) mod msix;
-pub(super) mod place;
+mod access;
+mod bars;
+mod capabilities;
+mod command;
+mod header;
+mod interrupt;
+mod life;
+mod msix;
+mod place;
 
-use super::At;
+use super::{At, Rule};
 use crate::register::{Capability, Header, Mechanism};
 use crate::{Access, Bdf, Refusal, Register};
+
+/// The rules by topic.
+pub(super) const RULES: &[&[Rule]] = &[
+    access::RULES,
+    bars::RULES,
+    place::RULES,
+    command::RULES,
+    capabilities::RULES,
+    header::RULES,
+    msix::RULES,
+    interrupt::RULES,
+    life::RULES,
+];
 
 /// An access to configuration space.
 #[derive(Clone, Copy, Debug)]

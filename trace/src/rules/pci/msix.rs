@@ -6,7 +6,7 @@ use crate::rules::model::{Capability, Function, Msix, status::DRIVER_OK};
 use crate::rules::{At, Check, EndOf, Level, Needs, Out, Rule, Sees, plain};
 use crate::{Access, Refusal, Register};
 
-pub(in crate::rules) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "P20",
         clause: "PCI 3.0, 6.8.2.4",

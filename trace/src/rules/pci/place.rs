@@ -8,7 +8,7 @@ use crate::rules::model::Bars;
 use crate::rules::{At, Check, Level, Needs, Out, Rule, Sees, plain};
 use crate::{MemoryKind, Register, Space};
 
-pub(in crate::rules) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "P09",
         clause: "PCI 3.0, 6.2.5.1",

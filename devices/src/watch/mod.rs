@@ -5,14 +5,18 @@
 //! are to be seen, and hands over each access to them. What is watched follows the queues:
 //! it comes with one that is enabled and goes with its reset.
 
+mod exposed;
+
 use std::fmt;
 use std::ops::{BitOr, Range};
 use std::str::FromStr;
 
-use eclipse_trace::{Access, Area, Bdf, Event, Place};
+use eclipse_trace::{Access, Area, Bdf, Event, Field, Place, Ring};
 
+use crate::Host;
 use crate::platform::all_ones;
-use crate::virtio::QueueAreas;
+use crate::virtio::{Progress, QueueAreas};
+use exposed::Exposed;
 
 /// A part of guest memory whose accesses the devices want to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub struct Watching {
     pub dma: bool,
     /// Whether a full barrier stands between the store that makes a chain available and the
     /// next look at whether the device wants to hear of it. The rings are then watched, too,
-    /// and the device's area with loads.
+    /// with loads.
     pub barriers: bool,
 }
 
@@ -61,10 +65,10 @@ impl Watching {
         self != Self::default()
     }
 
-    /// Which accesses to an area are recorded: `None` if none are, else whether loads are.
-    fn area(self, area: Area) -> Option<bool> {
-        let looked_at = matches!(area, Area::Used | Area::AvailEvent | Area::DeviceEvent);
-        self.is_on().then_some(self.rings == Rings::Loads || self.barriers && looked_at)
+    /// Whether loads of the rings are recorded. An instruction that stores to one and is a
+    /// barrier itself shows by its load.
+    fn loads(self) -> bool {
+        self.rings == Rings::Loads || self.barriers
     }
 }
 
@@ -127,14 +131,31 @@ struct Spot {
 pub(crate) struct Watcher {
     watching: Watching,
     queues: Vec<(Bdf, QueueAreas)>,
-    /// Where two overlap the first counts.
+    /// The areas of the queues; where two overlap the first counts.
     spots: Vec<Spot>,
+    /// The chains of the queues, with `dma`.
+    exposed: Vec<Exposed>,
+    /// What stands behind the last store that made chains available, with `barriers`.
+    passage: Option<Passage>,
+}
+
+/// From a store that makes chains available to the next look at the device's side.
+#[derive(Debug)]
+struct Passage {
+    function: Bdf,
+    queue: u16,
+    /// Whether a full barrier was met.
+    full: bool,
 }
 
 impl Watcher {
     /// Watches this from now on, as soon as it knows of queues.
     pub(crate) fn set(&mut self, watching: Watching) {
         *self = Self { watching, ..Self::default() };
+    }
+
+    pub(crate) fn watching(&self) -> Watching {
+        self.watching
     }
 
     /// Whether there is anything to watch.
@@ -144,7 +165,7 @@ impl Watcher {
 
     /// These queues are enabled, and that is where they are.
     pub(crate) fn learn(&mut self, queues: &[(Bdf, QueueAreas)]) {
-        if self.queues == queues {
+        if self.queues == queues || !self.is_on() {
             return;
         }
         self.queues = queues.to_vec();
@@ -157,16 +178,111 @@ impl Watcher {
         };
         self.spots = all(true)
             .chain(all(false))
-            .filter_map(|(function, queue, (area, range))| {
-                let watch = Watch { range, loads: self.watching.area(area)? };
-                Some(Spot { watch, place: Place::Area { function, queue, area, offset: 0 } })
+            .map(|(function, queue, (area, range))| {
+                let watch = Watch { range, loads: self.watching.loads() };
+                Spot { watch, place: Place::Area { function, queue, area, offset: 0 } }
             })
             .collect();
     }
 
+    /// Whether it wants to know how far devices have come.
+    pub(crate) fn follows(&self) -> bool {
+        self.watching.dma
+    }
+
+    /// Devices have come so far in the queues that it knows.
+    pub(crate) fn follow(&mut self, host: &Host<'_>, progress: &[(Bdf, Progress)]) {
+        let Self { exposed, queues, .. } = self;
+        exposed.retain(|queue| queues.iter().any(|(at, areas)| queue.is_of(*at, areas)));
+        for (at, areas) in queues.iter() {
+            let of = |(function, progress): &&(Bdf, Progress)| {
+                function == at && progress.queue == areas.queue
+            };
+            let Some((_, progress)) = progress.iter().find(of) else { continue };
+            let known = exposed.iter().position(|queue| queue.is_of(*at, areas));
+            let known = known.unwrap_or_else(|| {
+                exposed.push(Exposed::new(*at, *areas, progress.next));
+                exposed.len() - 1
+            });
+            exposed[known].follow(host, progress);
+        }
+    }
+
+    /// The queue in which a store of `width` bytes at `address` may make chains available: one
+    /// to `avail.idx`, or to the flags of a packed descriptor.
+    pub(crate) fn exposes(&self, address: u64, width: u8) -> Option<(Bdf, u16)> {
+        let end = address.saturating_add(width.into());
+        let exposes = |areas: &QueueAreas| match areas.packed {
+            false => {
+                let index = areas.driver.saturating_add(2);
+                address < index.saturating_add(2) && index < end
+            }
+            true => {
+                let ring = areas.desc..areas.desc.saturating_add(16 * u64::from(areas.size));
+                // `flags` are the last two bytes of a descriptor, which is longer than any access.
+                let last = end.saturating_sub(areas.desc) % 16;
+                address < ring.end && ring.start < end && (last == 15 || last < width.into())
+            }
+        };
+        let queue = self.queues.iter().find(|(_, areas)| exposes(areas));
+        queue.map(|(function, areas)| (*function, areas.queue))
+    }
+
+    /// The guest stored `width` bytes at `address`: what is behind it is looked at, if chains
+    /// may be available now.
+    pub(crate) fn stored(&mut self, address: u64, width: u8) {
+        if self.watching.barriers
+            && let Some((function, queue)) = self.exposes(address, width)
+        {
+            self.passage = Some(Passage { function, queue, full: false });
+        }
+    }
+
+    /// The guest did what can be seen and is no access to memory: the passage led elsewhere.
+    pub(crate) fn leave_passage(&mut self) {
+        self.passage = None;
+    }
+
+    /// Whether a barrier would tell anything.
+    pub(crate) fn awaits_barrier(&self) -> bool {
+        self.passage.as_ref().is_some_and(|passage| !passage.full)
+    }
+
+    /// The guest met a full barrier.
+    pub(crate) fn barrier(&mut self) {
+        if let Some(passage) = &mut self.passage {
+            passage.full = true;
+        }
+    }
+
+    /// What the passage was that ends with `event`, a look at whether the device wants to hear
+    /// of what was made available (VIRTIO 1.4, 2.7.10 and 2.8.10).
+    pub(crate) fn passed(&mut self, event: &Event) -> Option<Event> {
+        let Event::Ram { place, access: Access::Load { width, .. }, .. } = *event else {
+            return None;
+        };
+        let Place::Area { function, queue, area, offset } = place else { return None };
+        let looks = |field| match field {
+            Field::Ring(Ring::UsedFlags | Ring::AvailEvent) => true,
+            Field::Ring(Ring::DeviceEventDesc | Ring::DeviceEventFlags) => true,
+            _ => false,
+        };
+        let ends = |passage: &mut Passage| (passage.function, passage.queue) == (function, queue);
+        if !area.fields(offset, width).any(looks) {
+            return None;
+        }
+        let Passage { full, .. } = self.passage.take_if(ends)?;
+        Some(Event::Barrier { function, queue, full })
+    }
+
+    /// What is watched, the areas of queues first.
+    fn all(&self) -> impl Iterator<Item = &Spot> {
+        self.spots.iter().chain(self.exposed.iter().flat_map(Exposed::spots))
+    }
+
     /// The parts of memory whose accesses are to be seen.
     pub(crate) fn watches(&self) -> impl Iterator<Item = Watch> {
-        self.spots.iter().map(|spot| spot.watch.clone())
+        self.all().map(|spot| spot.watch.clone())
     }
 
     /// What the guest's `access` at `address` of its memory is, if it is watched.
@@ -177,7 +293,7 @@ impl Watcher {
         let load = matches!(access, Access::Load { .. });
         let width = access.width();
         let last = address.checked_add(u64::from(width).checked_sub(1)?)?;
-        let spots = || self.spots.iter().filter(|spot| spot.watch.loads || !load);
+        let spots = || self.all().filter(|spot| spot.watch.loads || !load);
         let begins = spots().find(|spot| spot.watch.range.contains(&address));
         let reaches = || {
             let after = address..=last;
@@ -238,5 +354,4 @@ impl QueueAreas {
 }
 
 #[cfg(test)]
-#[path = "watch_tests.rs"]
 mod tests;
