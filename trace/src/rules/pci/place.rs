@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use super::{Config, Each, IO, MEMORY, known_command};
+use super::{Config, Driven, Each, IO, MEMORY, known_command};
 use crate::register::Header;
+use crate::rules::capability::comes_up::{ComesUp, large_bar};
 use crate::rules::model::Bars;
-use crate::rules::{At, Check, Level, Needs, Out, Rule, Sees, plain};
+use crate::rules::{At, Check, Level, Needs, Out, Rule, Sees};
 use crate::{MemoryKind, Register, Space};
 
 pub(super) const RULES: &[Rule] = &[
@@ -16,17 +17,8 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Stimulus,
         text: "A 64-bit base address register of 4 GiB and more is sized in 64 bits, and placed \
                at a multiple of that before memory is decoded.",
-        sees: Sees::CONFIG,
-        start: plain!(|at, out| {
-            let Some((on, bars)) = decodes(at) else { return };
-            for (index, address, size) in bars.placed() {
-                if on & MEMORY != 0 && bars.is_wide(index) && size >= 1 << 32 {
-                    out.check(address != 0 && address.is_multiple_of(size), || {
-                        (format!("a multiple of {size:#x}"), format!("BAR{index} at {address:#x}"))
-                    });
-                }
-            }
-        }),
+        sees: Driven::SEES,
+        start: || Box::new(Driven { see: large, comes_up: ComesUp::with(large_bar) }),
     },
     Rule {
         id: "P10",
@@ -59,6 +51,17 @@ fn decodes<'a>(at: &At<'a>) -> Option<(u16, &'a Bars)> {
     let (before, command) = Config::of(at)?.command(at)?;
     let on = command & !before.unwrap_or(0) & (IO | MEMORY);
     (on != 0).then_some((on, &at.pci()?.config.bars))
+}
+
+fn large(at: &At<'_>, out: &mut Out<'_>) {
+    let Some((on, bars)) = decodes(at) else { return };
+    for (index, address, size) in bars.placed() {
+        if on & MEMORY != 0 && bars.is_wide(index) && size >= 1 << 32 {
+            out.check(address != 0 && address.is_multiple_of(size), || {
+                (format!("a multiple of {size:#x}"), format!("BAR{index} at {address:#x}"))
+            });
+        }
+    }
 }
 
 /// The bit of COMMAND that a register is decoded by.
@@ -214,8 +217,9 @@ fn unplaced(at: &At<'_>, out: &mut Out<'_>) {
 #[cfg(test)]
 mod tests {
     use crate::register::ConfigHeader;
+    use crate::rules::End;
     use crate::rules::testing::{BLOCK, Transcript};
-    use crate::{Access, Bdf, Event, MemoryKind, Refusal, Register, Space};
+    use crate::{Access, Bdf, Effect, Event, MemoryKind, Refusal, Register, Setting, Space};
 
     fn bar(driver: &mut Transcript, function: Bdf, index: u16, sized: u64, value: u64) {
         let register = Transcript::config(function, 0x10 + 4 * index, None);
@@ -300,5 +304,17 @@ mod tests {
         driver.breaks("P11", &["BAR0 is 0"]);
         command(&mut driver, BLOCK, 3);
         driver.breaks("P11", &["BAR0 is 0", "BAR1 is 0"]);
+    }
+
+    #[test]
+    fn a_large_range_is_no_reason_to_fail() {
+        let mut driver = Transcript::new();
+        let effect = Effect::Machine { setting: Setting::BarSize, value: 8 << 30 }.into();
+        driver.device(Event::Fault { fault: "size".into(), effect });
+        driver.load(Transcript::header(BLOCK, ConfigHeader::VendorId), 4, 0x1042_1af4);
+        driver.end = End::Failure;
+        driver.breaks("P09", &["00:04.0 is not driven"]);
+        driver.status(&[0, 1, 3, 0xb, 0xf]);
+        driver.keeps("P09", 1);
     }
 }
