@@ -14,7 +14,7 @@ const TOPICS: &[&[&[Rule]]] = &[
     packed::RULES,
     block::RULES,
     &[memory::RULES, ownership::RULES, dma::RULES, barrier::RULES],
-    &[pci::access::RULES, pci::bars::RULES, pci::command::RULES],
+    pci::RULES,
 ];
 
 /// Every rule.
