@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
     row(M94, INIT, Rule("D2.7.6.1-a")).watch("rings"),
     row(M95, BATCH, Rule("I2.7.13-a")).watch("rings"),
     row(M96, BATCH, Rule("I2.7.13-a")).watch("rings"),
-    row(M97, BOOT, Rule("I2.7.13-a")).on(SMALL).watch("rings"),
+    row(M97, BOOT, Rule("I2.7.13-a")).on(FOUR).watch("rings"),
     row(M99, INIT, Rule("D2.7.7.1-a")),
     // Descriptors.
     row(M100, INIT, Rule("I5.2.6-a")),
@@ -89,7 +89,7 @@ pub(super) const ROWS: &[Row] = &[
     row(M127, INIT, Rule("D2.7.10.1-d")).watch("rings"),
     row(M128, INIT, Notifications),
     row(M129, MIXED, Rule("D2.7.10.1-c")).fault("F80"),
-    row(M130, INIT, Rule("D2.7.10.1-f")).on(EVENT_IDX),
+    row(M130, INIT, Rule("D2.7.10.1-f")).on(EVENT_IDX).watch("rings"),
     // The used ring.
     row(M131, ROUND, Guest("no completion in time")).in_loopback(),
     row(M132, ROUND, Guest("used.idx went from 65535")).in_loopback(),
