@@ -198,6 +198,15 @@ impl Device {
     /// Where no driver has claimed a BAR it is memory that is decoded. INTx# stays off until
     /// someone listens to the line.
     pub(super) fn enable<H: Hal>(&mut self, space: &ConfigSpace<H>, bus_master: bool) {
+        if mutated!(space.hal(), M189) {
+            space.store(Register::<u32>::at(0x28), 0);
+        }
+        if mutated!(space.hal(), M190) {
+            space.store(INTERRUPT_PIN, 1);
+        }
+        if mutated!(space.hal(), M191) {
+            space.store(Register::<u32>::at(0x30), 0xffff_ffff);
+        }
         let mut command = self.command(space) | self.spaces() | Command::INTX_DISABLE;
         command.remove(if mutated!(space.hal(), M13) { Command::MEMORY } else { Command::empty() });
         command.set(Command::BUS_MASTER, bus_master);
@@ -230,6 +239,9 @@ impl Device {
     fn store_command<H: Hal>(&mut self, space: &ConfigSpace<H>, command: Command) {
         let kept = Command::IO | Command::MEMORY | Command::BUS_MASTER | Command::INTX_DISABLE;
         let command = if mutated!(space.hal(), M184) { command & kept } else { command };
+        let pin =
+            if mutated!(space.hal(), M188) { Command::INTX_DISABLE } else { Command::empty() };
+        let command = command - pin;
         if mutated!(space.hal(), M17) {
             space.store(
                 Register::<u32>::at(COMMAND.offset()),

@@ -251,6 +251,9 @@ impl<H: Hal> PackedQueue<H> {
     }
 
     pub(super) fn pop_used(&mut self) -> Result<Option<Used>, Error> {
+        if mutated!(self.memory.hal(), M192) && self.chains.outstanding() > 0 {
+            self.memory.store(DESC * usize::from(self.next_used.slot) + 8, 0_u32);
+        }
         let used = self.is_used()? || (self.ask_again() && self.is_used()?);
         if !used {
             return Ok(None);
