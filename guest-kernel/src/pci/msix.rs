@@ -161,8 +161,8 @@ impl<H: Hal> Table<H> {
     }
 
     fn set(&mut self, control: u16) {
-        let other = u16::from(mutated!(self.space.hal(), M187));
-        self.space.store(self.message_control, control ^ other);
+        let size = if mutated!(self.space.hal(), M187) { TABLE_SIZE } else { 0 };
+        self.space.store(self.message_control, control | size);
         self.control = control;
     }
 }
