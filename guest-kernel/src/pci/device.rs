@@ -199,10 +199,10 @@ impl Device {
     /// someone listens to the line.
     pub(super) fn enable<H: Hal>(&mut self, space: &ConfigSpace<H>, bus_master: bool) {
         if mutated!(space.hal(), M189) {
-            space.store(Register::<u32>::at(0x28), 0);
+            space.store(Register::<u32>::at(0x38), 0);
         }
         if mutated!(space.hal(), M190) {
-            space.store(INTERRUPT_PIN, 1);
+            space.store(INTERRUPT_PIN, 2);
         }
         if mutated!(space.hal(), M191) {
             space.store(Register::<u32>::at(0x30), 0xffff_ffff);
@@ -217,7 +217,7 @@ impl Device {
     pub(super) fn connect_intx<H: Hal>(&mut self, space: &ConfigSpace<H>, on: bool) {
         let held = self.command(space);
         let mut command = held;
-        command.set(Command::INTX_DISABLE, !on);
+        command.set(Command::INTX_DISABLE, !on && !mutated!(space.hal(), M188));
         if command != held {
             self.store_command(space, command);
         }
@@ -239,9 +239,6 @@ impl Device {
     fn store_command<H: Hal>(&mut self, space: &ConfigSpace<H>, command: Command) {
         let kept = Command::IO | Command::MEMORY | Command::BUS_MASTER | Command::INTX_DISABLE;
         let command = if mutated!(space.hal(), M184) { command & kept } else { command };
-        let pin =
-            if mutated!(space.hal(), M188) { Command::INTX_DISABLE } else { Command::empty() };
-        let command = command - pin;
         if mutated!(space.hal(), M17) {
             space.store(
                 Register::<u32>::at(COMMAND.offset()),

@@ -64,14 +64,14 @@ pub(super) const ROWS: &[Row] = &[
     row(M172, INIT, Rule("D3.4.1-a")).on(Devices::LENIENT),
     row(M173, INIT, Rule("D4.1.4.3.2-a")),
     row(M175, INIT, Rule("D4.1.5.1.2.2-b")),
-    row(M185, INIT, Rule("P10")).on(Devices { unassigned: true, ..Devices::MODERN }),
+    row(M185, INIT, Rule("P10")).on(Devices { unassigned: true, ..Devices::MODERN }).on_kvm(),
     row(M186, INIT, Rule("P24")),
     row(M187, INIT, Rule("P23")),
     row(M188, INIT, Rule("P25")),
     row(M189, INIT, Rule("P27")),
     row(M190, INIT, Rule("P29")),
     row(M191, INIT, Rule("P28")),
-    row(M192, READ, Rule("D2.8.16-a"))
+    row(M192, "scenario=soak count=20", Rule("D2.8.16-a"))
         .on(Devices { completion: Completion::Halt, ..PACKED })
         .watch("rings"),
     row(M184, INIT, Rule("P14")).on(Devices { warm: true, ..Devices::MODERN }),

@@ -159,6 +159,11 @@ impl<H: Hal> PackedQueue<H> {
         if !mutated!(self.memory.hal(), M107) {
             check(segments, self.size)?;
         }
+        if mutated!(self.memory.hal(), M192) && self.chains.outstanding() > 0 {
+            let held = DESC * usize::from(self.next_used.slot);
+            let len = self.memory.load::<u32>(held + 8);
+            self.memory.store(held + 8, len);
+        }
         let Some(id) = self.ids.first().filter(|_| self.fits(segments.len())) else {
             return Err(Error::Full);
         };
@@ -251,9 +256,6 @@ impl<H: Hal> PackedQueue<H> {
     }
 
     pub(super) fn pop_used(&mut self) -> Result<Option<Used>, Error> {
-        if mutated!(self.memory.hal(), M192) && self.chains.outstanding() > 0 {
-            self.memory.store(DESC * usize::from(self.next_used.slot) + 8, 0_u32);
-        }
         let used = self.is_used()? || (self.ask_again() && self.is_used()?);
         if !used {
             return Ok(None);
