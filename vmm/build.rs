@@ -7,6 +7,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    fmt::Display,
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
@@ -67,11 +68,28 @@ fn build() -> Result<(), String> {
     let nested = out.join("guest");
     for (features, name) in [("image", "eclipse-kernel"), ("image,mutants", "eclipse-mutants")] {
         build_with(features, root, &target, &nested)?;
-        let image = nested.join(&target).join("guest/eclipse-kernel");
-        fs::copy(&image, out.join(name))
-            .map_err(|error| format!("{}: {error}", image.display()))?;
+        let built = nested.join(&target).join("guest/eclipse-kernel");
+        let failed = |error: &dyn Display| format!("{}: {error}", built.display());
+        let whole = fs::read(&built).map_err(|error| failed(&error))?;
+        let image = without_line_tables(&whole).map_err(|error| failed(&error))?;
+        fs::write(out.join(name), image).map_err(|error| failed(&error))?;
+        fs::write(out.join(format!("{name}.debug")), whole).map_err(|error| failed(&error))?;
     }
     Ok(())
+}
+
+/// The same image without debug information. Symbols stay: the report of a dead guest names
+/// functions.
+fn without_line_tables(whole: &[u8]) -> Result<Vec<u8>, object::build::Error> {
+    let mut image = object::build::elf::Builder::read(whole)?;
+    for section in &mut image.sections {
+        section.delete = section.name.as_slice().starts_with(b".debug");
+    }
+    image.delete_orphans();
+    image.delete_unused_versions();
+    let mut bytes = Vec::new();
+    image.write(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Builds the image with `features` in the target directory `nested`.
@@ -133,8 +151,6 @@ fn flags(target: &str, root: &Path) -> OsString {
         "-Ccode-model=kernel",
         "-Cforce-frame-pointers=yes",
         "-Cforce-unwind-tables=no",
-        // Symbols stay: the report of a dead guest names functions.
-        "-Cstrip=debuginfo",
     ]
     .map(Into::into)
     .into();

@@ -129,6 +129,7 @@ impl Platform {
     ///
     /// What no device answers reads as all ones.
     pub fn load(&mut self, host: &mut Host<'_>, space: Space, address: u64, width: u8) -> u64 {
+        self.watcher.leave_passage();
         let Some(mut faults) = self.faults.take() else {
             let value = self.answer(host, space, address, width);
             self.exit(host);
@@ -179,6 +180,7 @@ impl Platform {
         value: u64,
     ) {
         let value = value & all_ones(width);
+        self.watcher.leave_passage();
         let Some(mut faults) = self.faults.take() else {
             self.carry_out(host, space, address, width, value);
             return self.exit(host);

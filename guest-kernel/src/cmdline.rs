@@ -80,6 +80,8 @@ pub struct CommandLine<'a> {
     pub signalling: Signalling,
     /// `features=`: the feature bits that may be accepted.
     pub features: Option<u64>,
+    /// `marks=on`: the run says of itself at the debug mark what no access shows.
+    pub marks: bool,
     /// `hang=hlt`: sleep with interrupts off instead of looping.
     pub halt: bool,
     /// `kind=`: which fault.
@@ -103,6 +105,7 @@ impl<'a> CommandLine<'a> {
             legacy: false,
             signalling: Signalling::Best,
             features: None,
+            marks: false,
             halt: false,
             kind: None,
             program: None,
@@ -158,6 +161,7 @@ impl<'a> CommandLine<'a> {
                 let known = [Signalling::Best, Signalling::Line, Signalling::Polling];
                 self.signalling = known[one_of(key, value, "`msix`, `intx` or `none`", names)?];
             }
+            "marks" => self.marks = one_of(key, value, "`on` or `off`", ["on", "off"])? == 0,
             "hang" => self.halt = one_of(key, value, "`hlt`", ["hlt"])? == 0,
             "kind" => self.kind = Some(value),
             "program" => self.program = Some(value),
@@ -253,6 +257,8 @@ mod tests {
             ..CommandLine::new("boot")
         };
         assert_eq!(parsed, Ok(expected));
+        assert!(CommandLine::parse("marks=on").unwrap().marks);
+        assert!(!CommandLine::parse("marks=off").unwrap().marks);
         let parsed = CommandLine::parse("scenario=soak count=5 seed=0x7 interrupts=none").unwrap();
         assert_eq!((parsed.count, parsed.seed), (Some(5), Some(7)));
         assert_eq!(parsed.signalling, Signalling::Polling);
@@ -264,7 +270,7 @@ mod tests {
         assert_eq!(error("scenario=sing"), format!("unknown scenario `sing`: known are {names}"));
         assert_eq!(
             error("console=ttyS0"),
-            "unknown key `console` for scenario `boot`: known are scenario, path, config, transport, interrupts, features"
+            "unknown key `console` for scenario `boot`: known are scenario, path, config, transport, interrupts, features, marks"
         );
         assert_eq!(
             error("scenario=panic sector=1"),
@@ -286,6 +292,7 @@ mod tests {
             "`interrupts=msi`: `msix`, `intx` or `none` is expected"
         );
         assert_eq!(error("transport=old"), "`transport=old`: `modern` or `legacy` is expected");
+        assert_eq!(error("marks=1"), "`marks=1`: `on` or `off` is expected");
         assert_eq!(error("config=mmio"), "`config=mmio`: `cam` or `ecam` is expected");
         for count in ["0", "10000001", "x"] {
             let line = format!("scenario=soak count={count}");

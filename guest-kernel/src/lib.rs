@@ -28,6 +28,7 @@ pub mod frames;
 #[allow(unsafe_code)]
 pub mod hal;
 pub mod ipc;
+pub mod mark;
 #[allow(unsafe_code)]
 pub mod memory;
 pub mod memory_map;

@@ -42,6 +42,12 @@ impl DmaMap {
         assert_eq!(released, Some(size), "released what was not allocated so");
     }
 
+    /// Whether any of the page of this number is allocated.
+    pub fn holds(&self, frame: u64) -> bool {
+        let below = self.allocated.range(..(frame + 1) * 4096).next_back();
+        below.is_some_and(|(&start, &size)| start + size as u64 > frame * 4096)
+    }
+
     /// Bytes that are allocated now.
     pub fn allocated(&self) -> usize {
         self.allocated.values().sum()

@@ -1,23 +1,28 @@
 //! Driver and devices in one process, without KVM.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use eclipse_devices::disk::Disk;
 use eclipse_devices::fault::Fault;
 use eclipse_devices::pci::ECAM;
 use eclipse_devices::virtio::BlkConfig;
-use eclipse_devices::watch::Watch;
+use eclipse_devices::watch::{Watch, Watching};
 use eclipse_devices::{
     Completion, Host, Platform, PlatformConfig, Preset, Ram, Space, Stop, Wires,
 };
-use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
-use eclipse_kernel::pci::ConfigAccess;
+use eclipse_kernel::hal::{
+    DeviceMemory, DmaAccess, DmaMemory, Hal, HalError, Interrupt, Vector, Word,
+};
+#[cfg(feature = "mutants")]
+use eclipse_kernel::mutant::Mutant;
+use eclipse_kernel::{mark, pci::ConfigAccess};
 use eclipse_trace::{Bdf, Entry, Recorder, Summary, text};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
@@ -30,6 +35,8 @@ use crate::dma::DmaMap;
 #[derive(Clone)]
 pub struct Loopback {
     machine: Rc<RefCell<Machine>>,
+    /// What of RAM is watched, beside the machine: a driver's accesses to memory are many.
+    watching: Rc<Cell<Watching>>,
 }
 
 struct Machine {
@@ -41,6 +48,13 @@ struct Machine {
     vectors: u32,
     /// Virtual time: it passes with accesses and with waits, never by itself.
     clock: Duration,
+    /// Whether the drivers' marks are said.
+    marks: bool,
+    /// Which mistake the drivers over it make.
+    #[cfg(feature = "mutants")]
+    mutant: Option<Mutant>,
+    /// Whether the drivers' marks are said.
+    marks: bool,
 }
 
 /// What the devices raised and nobody has taken yet.
@@ -124,8 +138,12 @@ impl Loopback {
             dma: DmaMap::default(),
             vectors: 0,
             clock: Duration::ZERO,
+            marks: false,
+            #[cfg(feature = "mutants")]
+            mutant: None,
         };
-        let machine = Self { machine: Rc::new(RefCell::new(machine)) };
+        let machine = Rc::new(RefCell::new(machine));
+        let machine = Self { machine, watching: Rc::default() };
         machine.inject(schedule);
         machine
     }
@@ -134,6 +152,34 @@ impl Loopback {
     /// too long for that.
     pub fn recorded_by(self, recorder: Recorder) -> Self {
         self.machine.borrow_mut().recorder = recorder;
+        self
+    }
+
+    /// Records these accesses of the guest's drivers to DMA memory from now on, and the barriers
+    /// among them. A copy is recorded in the pieces in which the bootable image makes it.
+    pub fn watch(&self, watching: Watching) {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        platform.watch(&Host::new(memory, wires, recorder), watching);
+        self.watching.set(watching);
+    }
+
+    /// The same machine, whose drivers say at the debug mark what no access shows, as the image
+    /// does with `marks=on`.
+    pub fn marking(self) -> Self {
+        self.machine.borrow_mut().marks = true;
+        self
+    }
+
+    /// Has the drivers over it make this mistake.
+    #[cfg(feature = "mutants")]
+    pub fn make(&self, mutant: Option<Mutant>) {
+        self.machine.borrow_mut().mutant = mutant;
+    }
+
+    /// The same machine, whose drivers say at the debug mark what no access shows, as the image
+    /// does with `marks=on`.
+    pub fn marking(self) -> Self {
+        self.machine.borrow_mut().marks = true;
         self
     }
 
@@ -266,6 +312,28 @@ impl Loopback {
         self.machine.borrow().dma.allocated()
     }
 
+    /// Records a driver's access to DMA memory, where it is watched.
+    fn see(&self, DmaAccess { store, address, width }: DmaAccess) {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        let mut host = Host::new(memory, wires, recorder);
+        let mut at = 0;
+        while at < width {
+            let piece = if width <= 8 {
+                width
+            } else if width - at >= 8 {
+                8
+            } else {
+                1
+            };
+            let (address, bytes) = (address + at as u64, piece as u8);
+            match store {
+                true => platform.stored_itself(&mut host, address, bytes),
+                false => platform.loads_itself(&mut host, address, bytes),
+            }
+            at += piece;
+        }
+    }
+
     fn device_address(memory: DeviceMemory, offset: u64, width: u8) -> u64 {
         let width = u64::from(width);
         assert!(offset + width <= memory.len, "register outside its window");
@@ -313,6 +381,13 @@ impl Hal for Loopback {
 
     unsafe fn release_dma(&self, memory: DmaMemory, size: usize, _align: usize) {
         self.machine.borrow_mut().dma.release(memory.address, size);
+        for frame in mark::frames(memory.address, size) {
+            // A page may be another's, too.
+            let held = self.machine.borrow().dma.holds(frame);
+            if !held {
+                self.mark(mark::released(frame));
+            }
+        }
     }
 
     fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {
@@ -374,9 +449,44 @@ impl Hal for Loopback {
         self.halt();
     }
 
+    #[inline]
+    fn dma_access(&self, access: DmaAccess) {
+        if self.watching.get().is_on() {
+            self.see(access);
+        }
+    }
+
+    #[inline]
+    fn dma_fence(&self, ordering: Ordering) {
+        if self.watching.get().barriers && ordering == Ordering::SeqCst {
+            self.machine.borrow_mut().platform.barrier();
+        }
+    }
+
+    #[cfg(feature = "mutants")]
+    fn mutant(&self) -> Option<Mutant> {
+        self.machine.borrow().mutant
+    }
+
+    #[cfg(feature = "mutants")]
+    fn device_access_64(&self, memory: DeviceMemory, offset: u64, store: Option<u64>) -> u64 {
+        let address = Self::device_address(memory, offset, 8);
+        match store {
+            Some(value) => self.store(Space::Memory, address, 8, value),
+            None => return self.load(Space::Memory, address, 8),
+        }
+        0
+    }
+
     fn ecam(&self) -> Option<ConfigAccess> {
         let (base, last_bus) = (ECAM.start, 255);
         Some(ConfigAccess::Ecam { base, first_bus: 0, last_bus })
+    }
+
+    fn mark(&self, word: u32) {
+        if self.machine.borrow().marks {
+            self.port_store(mark::PORT, word);
+        }
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

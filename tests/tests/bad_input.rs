@@ -54,7 +54,7 @@ fn command_lines() -> Vec<Bad> {
         info, batch, bytes, discard, tasks, soak, devices, ata, ls, fsck, servers, panic, hang, \
         fault, triple, interrupts, memory, user";
     const KEYS: &str = "unknown key `sektor` for scenario `read`: known are scenario, sector, \
-        config, transport, interrupts, features";
+        config, transport, interrupts, features, marks";
     vec![
         bad("scenario=dance", good(), SCENARIOS),
         bad("scenario=read sektor=3", good(), KEYS),

@@ -122,7 +122,7 @@ fn an_unknown_scenario_or_key_is_a_failure_that_lists_the_known_ones() {
     expect!["[ERROR] unknown scenario `dance`: known are boot, pci, init, read, write, info, batch, bytes, discard, tasks, soak, devices, ata, ls, fsck, servers, panic, hang, fault, triple, interrupts, memory, user"].assert_eq(&line);
     let (outcome, line) = end(&kvm::boot("scenario=read sektor=3"));
     assert_eq!(outcome, Outcome::Failure(0x11));
-    expect!["[ERROR] unknown key `sektor` for scenario `read`: known are scenario, sector, config, transport, interrupts, features"]
+    expect!["[ERROR] unknown key `sektor` for scenario `read`: known are scenario, sector, config, transport, interrupts, features, marks"]
         .assert_eq(&line);
 }
 

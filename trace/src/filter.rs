@@ -112,7 +112,7 @@ impl FromStr for Kind {
 /// Which entries of a transcript to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only what this function did, or what was done to its registers.
+    /// Only what this function did, or what was done to its registers and queues.
     pub device: Option<Bdf>,
     /// Only these kinds; all when empty.
     pub kinds: Vec<Kind>,
@@ -125,14 +125,15 @@ pub struct Filter {
 impl Filter {
     /// Whether `entry` is to be shown.
     pub fn admits(&self, entry: &Entry) -> bool {
-        let register = match &entry.event {
-            Event::Register { register, .. } | Event::Refused { register, .. } => Some(register),
+        let function = match &entry.event {
+            Event::Register { register, .. } | Event::Refused { register, .. } => {
+                register.function()
+            }
+            Event::Ram { place, .. } => Some(place.function()),
+            Event::Barrier { function, .. } => Some(*function),
             _ => None,
         };
-        let concerns = |device| {
-            entry.by == Actor::Device(device)
-                || register.and_then(Register::function) == Some(device)
-        };
+        let concerns = |device| entry.by == Actor::Device(device) || function == Some(device);
         self.device.is_none_or(concerns)
             && (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind.includes(&entry.event)))
             && self.from.is_none_or(|from| entry.seq >= from)

@@ -1,12 +1,16 @@
 //! Transcripts on disk: what is written is read back, and what is not whole is refused.
 
+use std::num::NonZeroU64;
+
+use eclipse_trace::expect::Pattern;
 use eclipse_trace::jsonl::{self, About, ReadError, Writer};
 use eclipse_trace::register::{
     BlockCfg, Capability, CapabilityKind, CommonCfg, Header, Mechanism, MsixEntry, Structure,
 };
 use eclipse_trace::{
-    Access, Actor, Bdf, DescriptorFlags, Direction, Effect, Entry, Event, PackedViolation, Pin,
-    Refusal, Register, RequestKind, RequestStatus, Ring, Space, Table, Violation,
+    Access, Actor, Area, Bdf, DescriptorFlags, Direction, Effect, Entry, Event, MemoryKind,
+    PackedViolation, Pin, Place, Refusal, Register, RequestKind, RequestStatus, Ring, Snapshot,
+    Space, Table, Violation,
 };
 use expect_test::expect;
 
@@ -29,6 +33,7 @@ fn entries() -> Vec<Entry> {
         Register::MsixTable { function, vector: 1, register: MsixEntry::MessageData },
         Register::MsixPba { function, offset: 8 },
         Register::DebugExit,
+        Register::DebugMark,
         Register::KeyboardCommand,
         Register::ResetControl,
         Register::Config {
@@ -41,10 +46,38 @@ fn entries() -> Vec<Entry> {
     ];
     let none = Register::None { function, structure: Structure::Bar(4), offset: 0x4000 };
     let unclaimed = Register::Unclaimed { space: Space::Memory, address: u64::MAX };
+    let area = |area, offset| Place::Area { function, queue: 0, area, offset };
+    let ram = [
+        Event::Ram { place: area(Area::Desc, 0x38), addr: 0x1038, access: store },
+        Event::Ram { place: area(Area::DriverEvent, 3), addr: 0x3003, access: load },
+        Event::Ram {
+            place: Place::Indirect { function, queue: 1, index: 3, offset: 0x18 },
+            addr: 0x5018,
+            access: store,
+        },
+        Event::Ram {
+            place: Place::Buffer {
+                function,
+                queue: 0,
+                table: Table::Indirect,
+                index: 1,
+                writable: true,
+            },
+            addr: u64::MAX,
+            access: load,
+        },
+        Event::Barrier { function, queue: 0, full: true },
+        Event::Barrier { function, queue: 1, full: false },
+        Event::Memory { kind: MemoryKind::Ram, start: 0x10_0000, len: u64::MAX },
+        Event::Memory { kind: MemoryKind::Text, start: 0x10_0000, len: 0x4000 },
+        Event::Memory { kind: MemoryKind::PageTable, start: 0, len: 0x1000 },
+        Event::Memory { kind: MemoryKind::Stack, start: 0x1000, len: 0x1000 },
+    ];
     let guest = registers.map(|register| Event::Register { register, access: load });
     let refused = [
         Event::Refused { register: none, access: store, why: Refusal::Width },
         Event::Refused { register: unclaimed, access: load, why: Refusal::Unclaimed },
+        Event::Console { line: String::new().into() },
         Event::Console { line: "\"quoted\" \u{fffd} \t".into() },
     ];
     let device = [
@@ -91,6 +124,12 @@ fn entries() -> Vec<Entry> {
         Event::MsixPending { vector: 0 },
         Event::Intx { pin: Pin::C, gsi: 11, asserted: true },
         Event::NeedsReset,
+        Event::Snapshot { queue: 0, found: Snapshot::Enabled { field: Ring::AvailIdx, value: 7 } },
+        Event::Snapshot { queue: 0, found: Snapshot::Status { head: 3, value: 0xff } },
+        Event::Snapshot {
+            queue: 0,
+            found: Snapshot::Altered { head: 3, table: Table::Indirect, index: 1 },
+        },
         Event::Fault {
             fault: "F97".into(),
             effect: Effect::Status { instead_of: 0, value: None }.into(),
@@ -99,12 +138,13 @@ fn entries() -> Vec<Entry> {
         Event::Violation { violation: Violation::BusMasterOff },
         Event::Violation { violation: PackedViolation::EventFlags(3).into() },
     ];
-    let guest = guest.into_iter().chain(refused).map(|event| (Actor::Guest, event));
+    let guest = guest.into_iter().chain(refused).chain(ram).map(|event| (Actor::Guest, event));
     let device = device.into_iter().map(|event| (Actor::Device(BLOCK), event));
     guest
         .chain(device)
         .zip(0..)
-        .map(|((by, event), seq)| Entry { seq, rip: None, by, event })
+        // The instruction is known of every other entry.
+        .map(|((by, event), seq)| Entry { seq, rip: NonZeroU64::new((seq % 2) << 20), by, event })
         .collect()
 }
 
@@ -113,9 +153,12 @@ fn about() -> About {
 }
 
 fn written() -> String {
+    written_of(&entries())
+}
+
+fn written_of(entries: &[Entry]) -> String {
     let write = || {
         let mut writer = Writer::new(Vec::new(), &about())?;
-        let entries = entries();
         writer.write(&entries[..5])?;
         writer.write(&entries[5..])?;
         writer.end("succeeded")
@@ -136,11 +179,23 @@ fn every_kind_of_event_is_read_back_as_it_was_written() {
 }
 
 #[test]
+fn every_kind_of_event_is_meant_by_its_own_line() {
+    let entries = entries();
+    for entry in &entries {
+        let line = entry.to_string();
+        let pattern: Pattern = line.parse().unwrap_or_else(|error| panic!("{error}"));
+        let meant: Vec<_> = entries.iter().filter(|other| pattern.admits(other)).collect();
+        assert_eq!(meant, [entry], "{line}");
+        assert_eq!(pattern.to_string().parse(), Ok(pattern), "{line}");
+    }
+}
+
+#[test]
 fn a_line_of_the_file_says_who_did_what_to_which_register() {
     expect![[r#"
         {"eclipse_trace":1,"preset":"modern","cmdline":"scenario=boot"}
         {"seq":0,"by":"guest","event":"register","register":"config_address","access":{"load":{"width":4,"value":4273737728}}}
-        {"seq":1,"by":"guest","event":"register","register":{"config":{"function":"00:04.0","mechanism":"cam","offset":140,"capability":{"kind":{"virtio":2},"at":124}}},"access":{"load":{"width":4,"value":4273737728}}}
+        {"seq":1,"rip":1048576,"by":"guest","event":"register","register":{"config":{"function":"00:04.0","mechanism":"cam","offset":140,"capability":{"kind":{"virtio":2},"at":124}}},"access":{"load":{"width":4,"value":4273737728}}}
         {"seq":2,"by":"guest","event":"register","register":{"common":{"function":"00:04.0","register":"queue_desc_low"}},"access":{"load":{"width":4,"value":4273737728}}}
     "#]]
     .assert_eq(&written().lines().take(4).map(|line| format!("{line}\n")).collect::<String>());
@@ -148,7 +203,7 @@ fn a_line_of_the_file_says_who_did_what_to_which_register() {
 
 #[test]
 fn a_file_that_was_cut_off_anywhere_is_refused() {
-    let text = written();
+    let text = written_of(&entries()[..12]);
     let header = text.find('\n').unwrap() + 1;
     for length in 0..header - 1 {
         assert!(matches!(jsonl::read(&text.as_bytes()[..length]), Err(ReadError::Foreign)));
@@ -180,5 +235,5 @@ fn damage_is_named_with_its_line() {
     let lines: Vec<_> = text.lines().collect();
     let missing = [&lines[..3], &lines[4..]].concat().join("\n");
     expect!["is damaged at line 4: entry 3 stands where 2 should"].assert_eq(&refusal(missing));
-    expect!["is damaged at line 35: something follows the end"].assert_eq(&refusal(text + "\n"));
+    expect!["is damaged at line 50: something follows the end"].assert_eq(&refusal(text + "\n"));
 }

@@ -1,9 +1,12 @@
 //! Transcripts as text, named memory, and filters.
 
+use std::num::NonZeroU64;
+
 use eclipse_trace::register::{CommonCfg, LegacyCfg};
 use eclipse_trace::{
-    Access, Actor, Bdf, DescriptorFlags, Direction, Entry, Event, Filter, Kind, Recorder, Register,
-    RequestKind, RequestStatus, Ring, Space, Table, text,
+    Access, Actor, Area, Bdf, DescriptorFlags, Direction, Entry, Event, Filter, Kind, Mark,
+    MemoryKind, Place, Recorder, Register, RequestKind, RequestStatus, Ring, Snapshot, Space,
+    Table, text,
 };
 use expect_test::expect;
 
@@ -169,6 +172,99 @@ fn a_packed_ring_reads_as_a_split_one_does_and_tables_have_names_of_their_own() 
     assert_eq!((summary.ring_reads, summary.ring_writes), (7, 5));
     let ring = Filter { kinds: vec![Kind::Ring], ..Filter::default() };
     assert_eq!(recorder.entries().iter().filter(|entry| ring.admits(entry)).count(), 12);
+}
+
+/// What a judge sees beside what a transcript has.
+fn witnessed() -> Recorder {
+    let mut recorder = Recorder::new().witness();
+    let device = Actor::Device(BLOCK);
+    recorder.record(
+        Actor::Guest,
+        Event::Memory { kind: MemoryKind::Text, start: 0x10_0000, len: 0x4000 },
+    );
+    store(&mut recorder, CommonCfg::QueueDescLow, 0x2000);
+    store(&mut recorder, CommonCfg::QueueDescHigh, 0);
+    let enabled = Snapshot::Enabled { field: Ring::UsedFlags, value: 1 };
+    recorder.record(device, Event::Snapshot { queue: 0, found: enabled });
+    recorder.at(0x10_0042);
+    let ram = |place, addr, access| Event::Ram { place, addr, access };
+    let area = |area, offset| Place::Area { function: BLOCK, queue: 0, area, offset };
+    let two = Access::Store { width: 2, value: 3 };
+    recorder.record(Actor::Guest, ram(area(Area::Desc, 0x38), 0x2038, two));
+    recorder.record(Actor::Guest, ram(area(Area::Desc, 0x3a), 0x203a, two));
+    recorder.record(Actor::Guest, ram(area(Area::PackedDesc, 0x1e), 0x201e, two));
+    recorder.record(Actor::Guest, ram(area(Area::UsedEvent, 4), 0x2104, two));
+    let load = Access::Load { width: 1, value: 0xff };
+    let buffer =
+        |table, writable| Place::Buffer { function: BLOCK, queue: 0, table, index: 3, writable };
+    recorder.record(Actor::Guest, ram(buffer(Table::Queue, true), 0x9000, load));
+    recorder.record(Actor::Guest, ram(buffer(Table::Indirect, false), 0x9001, load));
+    let table = Place::Indirect { function: BLOCK, queue: 0, index: 3, offset: 0x18 };
+    recorder.record(Actor::Guest, ram(table, 0x5018, two));
+    for full in [true, false] {
+        recorder.record(Actor::Guest, Event::Barrier { function: BLOCK, queue: 0, full });
+    }
+    let status = Snapshot::Status { head: 3, value: 0x11 };
+    recorder.record(device, Event::Snapshot { queue: 0, found: status });
+    let altered = Snapshot::Altered { head: 3, table: Table::Queue, index: 4 };
+    recorder.record(device, Event::Snapshot { queue: 0, found: altered });
+    let register = Register::DebugMark;
+    let access = Access::Store { width: 4, value: Mark::Released(9).value().into() };
+    recorder.record(Actor::Guest, Event::Register { register, access });
+    recorder
+}
+
+#[test]
+fn memory_that_is_watched_reads_by_field_and_what_lies_there() {
+    let recorder = witnessed();
+    let all = recorder.entries();
+    expect![[r#"
+        guest   memory text: 0x4000 bytes at 0x100000
+        guest   00:04.0 common queue_desc_low <- q0.desc[31:0]
+        guest   00:04.0 common queue_desc_high <- q0.desc[63:32]
+        00:04.0 q0 used.flags was 0001
+        guest   00:04.0 q0 desc[3].len at 0x2038 <- 0003
+        guest   00:04.0 q0 desc[3].len+2 at 0x203a <- 0003
+        guest   00:04.0 q0 desc[1].flags at 0x201e <- 0003
+        guest   00:04.0 q0 UsedEvent+0x4 at 0x2104 <- 0003
+        guest   00:04.0 q0 writable buffer of desc[3] at 0x9000 -> ff
+        guest   00:04.0 q0 readable buffer of indirect[3] at 0x9001 -> ff
+        guest   00:04.0 q0 table of desc[3]+0x18 at 0x5018 <- 0003
+        guest   00:04.0 q0 a full barrier before the device's side is looked at
+        guest   00:04.0 q0 no full barrier before the device's side is looked at
+        00:04.0 q0 the status byte of request 3 was 11
+        00:04.0 q0 desc[4] of request 3 was altered
+        guest   debug_mark <- 10000009
+    "#]]
+    .assert_eq(&text::symbolic(all, all));
+    let rips: Vec<_> = all.iter().map(|entry| entry.rip.map(NonZeroU64::get)).collect();
+    assert_eq!(rips[3..5], [None, Some(0x10_0042)]);
+}
+
+#[test]
+fn what_a_judge_sees_is_filtered_as_ram_and_by_its_function() {
+    let recorder = witnessed();
+    let numbers = |filter: &Filter| -> Vec<u64> {
+        let admitted = recorder.entries().iter().filter(|entry| filter.admits(entry));
+        admitted.map(|entry| entry.seq).collect()
+    };
+    let ram = Filter { kinds: vec!["ram".parse().unwrap()], ..Filter::default() };
+    assert_eq!(numbers(&ram), [0].into_iter().chain(3..15).collect::<Vec<_>>());
+    let block = Filter { device: Some(BLOCK), ..ram.clone() };
+    assert_eq!(numbers(&block), (3..15).collect::<Vec<_>>());
+    let other = Filter { device: Some(Bdf::new(0, 5, 0)), ..ram };
+    assert_eq!(numbers(&other), [0; 0]);
+}
+
+#[test]
+fn a_mark_is_read_as_it_is_stored() {
+    let pages = [MemoryKind::Text, MemoryKind::PageTable, MemoryKind::Stack];
+    let kinds = [Mark::Phase, Mark::Released, Mark::Durable, Mark::Failed];
+    let marks = kinds.iter().map(|mark| mark(0xabc_def0));
+    for mark in marks.chain(pages.map(|kind| Mark::Page(kind, 7))).chain([Mark::Other(7 << 28)]) {
+        assert_eq!(Mark::of(mark.value()), mark);
+    }
+    assert_eq!(Mark::of(0x3000_0002), Mark::Failed(2));
 }
 
 fn sequence_numbers(filter: &Filter) -> Vec<u64> {

@@ -90,6 +90,11 @@ impl Board {
         self.platform.has_deferred()
     }
 
+    /// Whether the instructions behind the guest's stores matter.
+    pub fn watches_barriers(&self) -> bool {
+        self.platform.watching().barriers
+    }
+
     /// The guest halted: devices complete what waits for that.
     pub fn idle(&mut self) {
         self.with(|platform, host| platform.idle(host));

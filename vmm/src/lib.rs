@@ -14,6 +14,7 @@
 //! # Ok::<(), eclipse_vmm::Error>(())
 //! ```
 
+mod barrier;
 mod board;
 pub mod boot;
 pub mod cli;
@@ -30,6 +31,7 @@ mod outcome;
 mod postmortem;
 mod slots;
 mod source;
+mod stepping;
 mod symbols;
 mod timing;
 mod vcpu;

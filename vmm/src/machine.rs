@@ -27,6 +27,7 @@ use crate::{
     irq::Lines,
     kvm, memory,
     slots::Slots,
+    stepping::Stepping,
     vcpu::{Cpu, Halt},
 };
 
@@ -154,6 +155,7 @@ impl Machine {
         // RAM comes first: once there are chips, KVM takes 5 ms to add a slot.
         let slots = Slots::new(Arc::clone(&vm), memory.clone())?;
         slots.check(config.watching)?;
+        Stepping::check(&vm, config.watching)?;
         kvm::create_chips(&vm)?;
         let mut vcpu = vm.create_vcpu(0).map_err(Error::kvm("create a vCPU"))?;
         let features = kvm::features(&host)?;

@@ -23,6 +23,7 @@ use crate::{
     board::Board,
     host_loop::Control,
     origin::{Left, Origins},
+    stepping::Stepping,
 };
 
 /// The processor with everything that its exits reach, alone on its thread.
@@ -37,6 +38,7 @@ pub(crate) struct Cpu {
     keeps_state: bool,
     /// Where accesses come from, if the record wants to know.
     origins: Option<Origins>,
+    stepping: Stepping,
     /// The registers at the last exit after which the guest was entered again.
     last_state: Option<kvm_sync_regs>,
 }
@@ -71,6 +73,7 @@ impl Cpu {
             typed: VecDeque::new(),
             keeps_state,
             origins: None,
+            stepping: Stepping::default(),
             last_state: None,
         }
     }
@@ -95,6 +98,7 @@ impl Cpu {
                 self.last_state = Some(self.vcpu.sync_regs());
             }
             let halt = self.step(entered, &mut left)?;
+            self.stepping.follow(&self.vcpu, &mut self.board)?;
             self.control.defer(self.board.has_deferred());
             if !self.typed.is_empty() {
                 self.type_on();
@@ -131,6 +135,8 @@ impl Cpu {
                 let data = NonNull::from(data);
                 self.port_out(port, data)
             }
+            // The guest was stepped; what was met, `Stepping` sees.
+            Ok(VcpuExit::Debug(_)) => None,
             Ok(VcpuExit::InternalError) => Some(self.internal_error()),
             Ok(exit) => ending(&exit),
             Err(error) => match error.errno() {
@@ -168,6 +174,7 @@ impl Cpu {
     /// The guest loads `len` bytes (1 to 8) from where there is no memory.
     fn memory_in(&mut self, address: u64, len: usize) -> Option<Halt> {
         self.witness(Left::Load);
+        self.stepping.loading(&self.vcpu, &self.board, address);
         let mut data = [0; 8];
         let halt = self.board.load(Space::Memory, address, &mut data[..len.min(8)]);
         self.vcpu.get_kvm_run().__bindgen_anon_1.mmio.data = data;
@@ -176,7 +183,9 @@ impl Cpu {
 
     fn memory_out(&mut self, address: u64, data: &[u8]) -> Option<Halt> {
         self.witness(Left::Store);
-        self.board.store(Space::Memory, address, data)
+        let halt = self.board.store(Space::Memory, address, data);
+        self.stepping.stored(&mut self.board, address);
+        halt
     }
 
     /// Tells the record which instruction left.

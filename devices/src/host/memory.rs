@@ -24,13 +24,6 @@ impl<'a> Host<'a> {
         read_ram(self.memory, address, width)
     }
 
-    /// What lies at `addr`, `width` bytes of it, for a judge: nobody reads it. `None`: no RAM does.
-    pub(crate) fn peek(&self, addr: u64, width: u8) -> Option<u64> {
-        let mut bytes = [0; 8];
-        let read = self.memory.read_slice(&mut bytes[..usize::from(width)], GuestAddress(addr));
-        read.ok().map(|()| u64::from_le_bytes(bytes))
-    }
-
     /// The guest's own store to memory; one outside of it goes nowhere.
     pub(crate) fn write_ram(&self, address: u64, width: u8, value: u64) {
         let bytes = &value.to_le_bytes()[..usize::from(width)];

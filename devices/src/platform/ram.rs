@@ -15,6 +15,11 @@ impl Platform {
         self.look(host);
     }
 
+    /// What [`Self::watch`] asked for.
+    pub fn watching(&self) -> Watching {
+        self.watcher.watching()
+    }
+
     /// Queues may have moved, and chains come and gone: what is to be seen of memory follows.
     pub(super) fn look(&mut self, host: &Host<'_>) {
         if self.faults.is_none() && !self.watcher.is_on() {
@@ -64,18 +69,59 @@ impl Platform {
         self.record(host, address, Access::Store { width, value });
         let Some(mut faults) = self.faults.take() else {
             host.store_ram(address, width, value);
-            if self.watcher.follows() && self.watcher.exposes(address, width) {
-                self.look(host);
-            }
-            return;
+            return self.stored(host, address, width);
         };
         host.injecting(Some(&mut faults)).store_ram(address, width, value);
+        self.watcher.stored(address, width);
         self.obey(host, &mut faults);
         self.lay_down(host, faults);
     }
 
-    fn record(&self, host: &mut Host<'_>, address: u64, access: Access) {
+    /// The guest is about to load `width` bytes (1 to 8) from its memory by itself: that is
+    /// recorded, where it is watched. Faults have no part in it.
+    pub fn loads_itself(&mut self, host: &mut Host<'_>, address: u64, width: u8) {
+        let value = host.read_ram(address, width);
+        self.record(host, address, Access::Load { width, value });
+    }
+
+    /// The guest has stored `width` bytes (1 to 8) to its memory by itself.
+    pub fn stored_itself(&mut self, host: &mut Host<'_>, address: u64, width: u8) {
+        let value = host.read_ram(address, width);
+        self.record(host, address, Access::Store { width, value });
+        self.stored(host, address, width);
+    }
+
+    /// There is something new in memory.
+    fn stored(&mut self, host: &Host<'_>, address: u64, width: u8) {
+        if self.watcher.follows() && self.watcher.exposes(address, width).is_some() {
+            self.look(host);
+        }
+        self.watcher.stored(address, width);
+    }
+
+    /// Whether it matters if the guest meets a full memory barrier before its next access. Who
+    /// carries out its instructions says so by [`Self::barrier`], or gives up by
+    /// [`Self::lose_sight`].
+    pub fn awaits_barrier(&self) -> bool {
+        self.watcher.awaits_barrier()
+    }
+
+    /// The guest met a full memory barrier.
+    pub fn barrier(&mut self) {
+        self.watcher.barrier();
+    }
+
+    /// Nobody sees any more what the guest does between its accesses: nothing is recorded of
+    /// the barrier that was looked for.
+    pub fn lose_sight(&mut self) {
+        self.watcher.leave_passage();
+    }
+
+    fn record(&mut self, host: &mut Host<'_>, address: u64, access: Access) {
         if let Some(event) = self.watcher.sees(address, access) {
+            if let Some(barrier) = self.watcher.passed(&event) {
+                host.record(barrier);
+            }
             host.record(event);
         }
     }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::ops::{BitOr, Range};
 use std::str::FromStr;
 
-use eclipse_trace::{Access, Area, Bdf, Event, Place};
+use eclipse_trace::{Access, Area, Bdf, Event, Field, Place, Ring};
 
 use crate::Host;
 use crate::platform::all_ones;
@@ -37,7 +37,7 @@ pub struct Watching {
     pub dma: bool,
     /// Whether a full barrier stands between the store that makes a chain available and the
     /// next look at whether the device wants to hear of it. The rings are then watched, too,
-    /// and the device's area with loads.
+    /// with loads.
     pub barriers: bool,
 }
 
@@ -65,10 +65,10 @@ impl Watching {
         self != Self::default()
     }
 
-    /// Which accesses to an area are recorded: `None` if none are, else whether loads are.
-    fn area(self, area: Area) -> Option<bool> {
-        let looked_at = matches!(area, Area::Used | Area::AvailEvent | Area::DeviceEvent);
-        self.is_on().then_some(self.rings == Rings::Loads || self.barriers && looked_at)
+    /// Whether loads of the rings are recorded. An instruction that stores to one and is a
+    /// barrier itself shows by its load.
+    fn loads(self) -> bool {
+        self.rings == Rings::Loads || self.barriers
     }
 }
 
@@ -135,12 +135,27 @@ pub(crate) struct Watcher {
     spots: Vec<Spot>,
     /// The chains of the queues, with `dma`.
     exposed: Vec<Exposed>,
+    /// What stands behind the last store that made chains available, with `barriers`.
+    passage: Option<Passage>,
+}
+
+/// From a store that makes chains available to the next look at the device's side.
+#[derive(Debug)]
+struct Passage {
+    function: Bdf,
+    queue: u16,
+    /// Whether a full barrier was met.
+    full: bool,
 }
 
 impl Watcher {
     /// Watches this from now on, as soon as it knows of queues.
     pub(crate) fn set(&mut self, watching: Watching) {
         *self = Self { watching, ..Self::default() };
+    }
+
+    pub(crate) fn watching(&self) -> Watching {
+        self.watching
     }
 
     /// Whether there is anything to watch.
@@ -150,7 +165,7 @@ impl Watcher {
 
     /// These queues are enabled, and that is where they are.
     pub(crate) fn learn(&mut self, queues: &[(Bdf, QueueAreas)]) {
-        if self.queues == queues {
+        if self.queues == queues || !self.is_on() {
             return;
         }
         self.queues = queues.to_vec();
@@ -163,9 +178,9 @@ impl Watcher {
         };
         self.spots = all(true)
             .chain(all(false))
-            .filter_map(|(function, queue, (area, range))| {
-                let watch = Watch { range, loads: self.watching.area(area)? };
-                Some(Spot { watch, place: Place::Area { function, queue, area, offset: 0 } })
+            .map(|(function, queue, (area, range))| {
+                let watch = Watch { range, loads: self.watching.loads() };
+                Spot { watch, place: Place::Area { function, queue, area, offset: 0 } }
             })
             .collect();
     }
@@ -180,23 +195,22 @@ impl Watcher {
         let Self { exposed, queues, .. } = self;
         exposed.retain(|queue| queues.iter().any(|(at, areas)| queue.is_of(*at, areas)));
         for (at, areas) in queues.iter() {
-            let known = exposed.iter().position(|queue| queue.is_of(*at, areas));
-            let known = known.unwrap_or_else(|| {
-                exposed.push(Exposed::new(*at, *areas));
-                exposed.len() - 1
-            });
             let of = |(function, progress): &&(Bdf, Progress)| {
                 function == at && progress.queue == areas.queue
             };
-            if let Some((_, progress)) = progress.iter().find(of) {
-                exposed[known].follow(host, progress);
-            }
+            let Some((_, progress)) = progress.iter().find(of) else { continue };
+            let known = exposed.iter().position(|queue| queue.is_of(*at, areas));
+            let known = known.unwrap_or_else(|| {
+                exposed.push(Exposed::new(*at, *areas, progress.next));
+                exposed.len() - 1
+            });
+            exposed[known].follow(host, progress);
         }
     }
 
-    /// Whether chains may have been made available by a store of `width` bytes at `address`:
-    /// one to `avail.idx`, or to the flags of a packed descriptor.
-    pub(crate) fn exposes(&self, address: u64, width: u8) -> bool {
+    /// The queue in which a store of `width` bytes at `address` may make chains available: one
+    /// to `avail.idx`, or to the flags of a packed descriptor.
+    pub(crate) fn exposes(&self, address: u64, width: u8) -> Option<(Bdf, u16)> {
         let end = address.saturating_add(width.into());
         let exposes = |areas: &QueueAreas| match areas.packed {
             false => {
@@ -210,7 +224,55 @@ impl Watcher {
                 address < ring.end && ring.start < end && (last == 15 || last < width.into())
             }
         };
-        self.queues.iter().any(|(_, areas)| exposes(areas))
+        let queue = self.queues.iter().find(|(_, areas)| exposes(areas));
+        queue.map(|(function, areas)| (*function, areas.queue))
+    }
+
+    /// The guest stored `width` bytes at `address`: what is behind it is looked at, if chains
+    /// may be available now.
+    pub(crate) fn stored(&mut self, address: u64, width: u8) {
+        if self.watching.barriers
+            && let Some((function, queue)) = self.exposes(address, width)
+        {
+            self.passage = Some(Passage { function, queue, full: false });
+        }
+    }
+
+    /// The guest did what can be seen and is no access to memory: the passage led elsewhere.
+    pub(crate) fn leave_passage(&mut self) {
+        self.passage = None;
+    }
+
+    /// Whether a barrier would tell anything.
+    pub(crate) fn awaits_barrier(&self) -> bool {
+        self.passage.as_ref().is_some_and(|passage| !passage.full)
+    }
+
+    /// The guest met a full barrier.
+    pub(crate) fn barrier(&mut self) {
+        if let Some(passage) = &mut self.passage {
+            passage.full = true;
+        }
+    }
+
+    /// What the passage was that ends with `event`, a look at whether the device wants to hear
+    /// of what was made available (VIRTIO 1.4, 2.7.10 and 2.8.10).
+    pub(crate) fn passed(&mut self, event: &Event) -> Option<Event> {
+        let Event::Ram { place, access: Access::Load { width, .. }, .. } = *event else {
+            return None;
+        };
+        let Place::Area { function, queue, area, offset } = place else { return None };
+        let looks = |field| match field {
+            Field::Ring(Ring::UsedFlags | Ring::AvailEvent) => true,
+            Field::Ring(Ring::DeviceEventDesc | Ring::DeviceEventFlags) => true,
+            _ => false,
+        };
+        let ends = |passage: &mut Passage| (passage.function, passage.queue) == (function, queue);
+        if !area.fields(offset, width).any(looks) {
+            return None;
+        }
+        let Passage { full, .. } = self.passage.take_if(ends)?;
+        Some(Event::Barrier { function, queue, full })
     }
 
     /// What is watched, the areas of queues first.

@@ -9,6 +9,7 @@ use crate::{
     eclipsefs::{EclipseFs, Kind, Volume, fsck},
     hal::Hal,
     log,
+    mark::Phase,
 };
 
 /// The file that `boot` prints.
@@ -30,7 +31,9 @@ fn with_system_disk<H: Hal>(
     work: impl FnOnce(&mut Disk<H>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut found = super::system_disk(run.hal, run.asked)?;
+    run.mark(Phase::Work);
     work(&mut found.disk)?;
+    run.mark(Phase::Close);
     found.disk.close()?;
     match found.failures.into_iter().next() {
         Some(failure) => Err(failure.into()),

@@ -17,6 +17,7 @@ use crate::{
     disk, eclipsefs,
     hal::Hal,
     ipc,
+    mark::{self, Phase},
     pci::{Address, Pci},
     syscall::Errno,
     task,
@@ -97,7 +98,10 @@ pub enum Error {
 /// reset before the answer.
 pub fn run<H: Hal>(hal: &H, command_line: &str) -> Result<(), Error> {
     let asked = CommandLine::parse(command_line)?;
-    Run { hal, asked: &asked }.run()
+    hal.mark(mark::phase(Phase::Begin));
+    let ended = Run { hal, asked: &asked }.run();
+    hal.mark(mark::phase(Phase::End));
+    ended
 }
 
 /// Finds the system disk as the command line says; see [`disk::find`].
@@ -106,7 +110,9 @@ pub fn run<H: Hal>(hal: &H, command_line: &str) -> Result<(), Error> {
 /// Configuration space cannot be reached as is asked for.
 pub fn system_disk<H: Hal>(hal: &H, asked: &CommandLine<'_>) -> Result<disk::Found<H>, Error> {
     let run = Run { hal, asked };
-    Ok(disk::find(&run.pci()?, run.options()))
+    let pci = run.pci()?;
+    run.mark(Phase::Start);
+    Ok(disk::find(&pci, run.options()))
 }
 
 /// One run of a scenario.
@@ -141,8 +147,13 @@ impl<H: Hal> Run<'_, H> {
         }
     }
 
+    fn mark(&self, phase: Phase) {
+        self.hal.mark(mark::phase(phase));
+    }
+
     /// The bus, by the mechanism that the command line asks for.
     fn pci(&self) -> Result<Pci<H>, Error> {
+        self.mark(Phase::Scan);
         if !self.asked.ecam {
             return Ok(Pci::init(self.hal));
         }
@@ -173,14 +184,19 @@ impl<H: Hal> Run<'_, H> {
         work: impl FnOnce(VirtioBlk<H>) -> Result<VirtioBlk<H>, Error>,
     ) -> Result<(), Error> {
         let pci = self.pci()?;
-        let disk = work(virtio::init(&pci, self.options())?)?;
+        self.mark(Phase::Start);
+        let disk = virtio::init(&pci, self.options())?;
+        self.mark(Phase::Work);
+        let disk = work(disk)?;
         let failed = disk_error(&disk);
+        self.mark(Phase::Close);
         disk.close().map_err(failed)
     }
 
     /// All VIRTIO block devices, started.
     fn all_disks(&self) -> Result<Vec<VirtioBlk<H>>, Error> {
         let pci = self.pci()?;
+        self.mark(Phase::Start);
         Ok(virtio::init_all(&pci, self.options())?)
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     crc32::crc32,
     hal::Hal,
     log,
+    mark::Phase,
     virtio::blk::{SECTOR, VirtioBlk},
 };
 
@@ -164,6 +165,7 @@ pub(super) fn discard<H: Hal>(disk: &mut VirtioBlk<H>) -> Result<(), Error> {
 /// Starts every block device, reads and writes on each in turn, and reads from all at once.
 pub(super) fn all_devices<H: Hal>(run: &Run<'_, H>) -> Result<(), Error> {
     let mut disks = run.all_disks()?;
+    run.mark(Phase::Work);
     for disk in &mut disks {
         let address = disk.address();
         log!(*run.hal, "[VirtIO] {address}: {} sectors", disk.config().sectors);
@@ -178,6 +180,7 @@ pub(super) fn all_devices<H: Hal>(run: &Run<'_, H>) -> Result<(), Error> {
     if disks.len() > 1 {
         log!(*run.hal, "[VirtIO] {} devices read at once", disks.len());
     }
+    run.mark(Phase::Close);
     for disk in disks {
         let failed = disk_error(&disk);
         disk.close().map_err(failed)?;
@@ -205,7 +208,9 @@ fn read_from_all<H: Hal>(disks: &mut [VirtioBlk<H>]) -> Result<(), Error> {
 /// Reads a sector from the first ATA disk, and writes its last one.
 pub(super) fn ata<H: Hal>(run: &Run<'_, H>, sector: Option<u64>) -> Result<(), Error> {
     run.pci()?;
+    run.mark(Phase::Start);
     let mut disk = ata::init(run.hal).into_iter().next().ok_or(Error::NoAta)?;
+    run.mark(Phase::Work);
     let mut data = [0; SECTOR];
     let sector = sector.unwrap_or(0);
     disk.read_sectors(sector, &mut data)?;

@@ -13,8 +13,8 @@ pub struct Scenario {
     pub does: &'static str,
 }
 
-/// The keys that say how devices are driven.
-pub const DEVICE_KEYS: [&str; 4] = ["config", "transport", "interrupts", "features"];
+/// The keys that say how devices are driven, and whether a run is marked.
+pub const DEVICE_KEYS: [&str; 5] = ["config", "transport", "interrupts", "features", "marks"];
 
 const fn scenario(
     name: &'static str,

@@ -54,6 +54,7 @@ impl<'a> Capture<'a> {
 
     fn cut(&self, range: Range<usize>, window: String) -> Self {
         let numbers = match (self.whole.get(range.start), range.clone().next_back()) {
+            (Some(first), Some(last)) if last == range.start => format!("event {}", first.seq),
             (Some(first), Some(last)) => {
                 format!("events {} to {}", first.seq, self.whole[last].seq)
             }

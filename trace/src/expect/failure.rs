@@ -80,9 +80,9 @@ impl<'a> Words<'a> {
     pub(super) fn around(mut self, at: usize) -> Self {
         let whole = self.capture.whole();
         self.failure.nearest = whole.get(at).map(|entry| entry.seq);
-        let end = whole.len().min(at + CONTEXT + 1);
-        for index in at.saturating_sub(CONTEXT)..end {
-            self = self.line(shown(&whole[index], index == at));
+        let first = at.saturating_sub(CONTEXT);
+        for (index, entry) in whole.iter().enumerate().skip(first).take(at + CONTEXT + 1 - first) {
+            self = self.line(shown(entry, index == at));
         }
         self
     }

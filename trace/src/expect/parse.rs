@@ -81,7 +81,8 @@ fn parse(line: &str) -> Result<Pattern, String> {
         function = function.or(Some(device));
     }
     let pattern = Pattern { by, function, ..Pattern::default() };
-    match template::read(rest) {
+    // The end of an empty line on the console looks like a blank too many.
+    match template::read(rest).or_else(|| template::read(&format!("{rest} "))) {
         Some((template, fields)) => {
             // What may be anything need not be asked for.
             let fields = fields.into_iter().filter(|(_, value)| value != "*").collect();

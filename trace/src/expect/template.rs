@@ -37,7 +37,6 @@ pub(super) const TEMPLATES: &[Template] = &[
     template("enabled field", "q{queue} {field} was {value}"),
     template("memory", "memory {kind}: {bytes} bytes at {start}"),
     template("console", "console {line}"),
-    template("console", "console"),
 ];
 
 /// What stands in the holes, by their names and in their order.
@@ -123,7 +122,8 @@ mod tests {
         );
         is("q1 desc[1] -> 0x5 len 16", "descriptor: queue=1 table=desc index=1 addr=0x5 len=16");
         is("console a: b", "console: line=a: b");
-        is("console", "console: ");
+        is("console ", "console: line=");
+        assert_eq!(read("console"), None);
         assert_eq!(read("q0 avail.idx -> 0001"), None);
         assert_eq!(read("common device_status <- 0f"), None);
     }

@@ -157,7 +157,7 @@ impl Window {
         })
     }
 
-    pub fn holds(&self, bar: u32, offset: u32) -> bool {
+    fn holds(&self, bar: u32, offset: u32) -> bool {
         self.bar == bar
             && offset.checked_sub(self.offset).is_some_and(|inside| inside < self.length)
     }

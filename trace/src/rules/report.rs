@@ -21,6 +21,9 @@ pub struct Finding {
     /// The guest's instruction, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rip: Option<NonZeroU64>,
+    /// Where that is: the guest's function and line, or the line of a log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// The function that it happened at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<Bdf>,
@@ -65,6 +68,13 @@ pub struct Report {
 impl Report {
     /// How many findings of one rule are kept.
     pub const KEPT: u64 = 16;
+
+    /// Has the findings say where the guest's instructions are, by `locate`.
+    pub fn place(&mut self, locate: impl Fn(u64) -> Option<String>) {
+        for finding in &mut self.findings {
+            finding.place = finding.rip.and_then(|rip| locate(rip.get()));
+        }
+    }
 
     /// How often a rule of this level was broken.
     pub fn broken(&self, level: Level) -> u64 {
@@ -121,6 +131,7 @@ impl Out<'_> {
             text,
             seq: self.at.map(|at| at.entry.seq),
             rip: self.at.and_then(|at| at.entry.rip),
+            place: None,
             function: self.at.and_then(At::function),
             entry: self.at.map_or_else(|| "the end".into(), |at| at.entry.to_string()),
             expected: expected.into(),

@@ -8,39 +8,6 @@ use super::{Finding, Level, NOT_JUDGED, Needs, Report, Rule, Tally};
 const SHOWN: usize = 3;
 
 impl Report {
-    /// What was broken, rule by rule, and a line that sums up; `place` says where a finding comes
-    /// from, as the function and line of the guest's instruction.
-    pub fn text(&self, place: &dyn Fn(&Finding) -> Option<String>) -> String {
-        let mut text = String::new();
-        // Writing to a String does not fail.
-        let _ = self.write(&mut text, place);
-        text
-    }
-
-    fn write(
-        &self,
-        out: &mut dyn Write,
-        place: &dyn Fn(&Finding) -> Option<String>,
-    ) -> fmt::Result {
-        for note in &self.notes {
-            writeln!(out, "note: {note}")?;
-        }
-        for (rule, tally) in self.rules.iter().filter(|(_, tally)| tally.broken != 0) {
-            let Rule { id, clause, level, text, .. } = rule;
-            let level = level.to_string().to_uppercase();
-            writeln!(out, "broken {id} {level} ({clause}): {text}")?;
-            let findings = self.findings.iter().filter(|finding| finding.rule == *id);
-            for finding in findings.take(SHOWN) {
-                write_finding(out, finding, place)?;
-            }
-            let more = tally.broken.saturating_sub(SHOWN as u64);
-            if more != 0 {
-                writeln!(out, "        and {more} more")?;
-            }
-        }
-        writeln!(out, "judge: {}", self.summary())
-    }
-
     /// The report in one line.
     pub fn summary(&self) -> String {
         let rules = |of: fn(&Tally) -> bool| self.rules.iter().filter(|(_, t)| of(t)).count();
@@ -80,25 +47,42 @@ impl Report {
     }
 }
 
-fn write_finding(
-    out: &mut dyn Write,
-    finding: &Finding,
-    place: &dyn Fn(&Finding) -> Option<String>,
-) -> fmt::Result {
+fn write_finding(out: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
     match finding.seq {
         Some(seq) => writeln!(out, "{seq:>8}  {}", finding.entry)?,
         None => writeln!(out, "{:>8}  {}", "", finding.entry)?,
     }
     writeln!(out, "          expected  {}", finding.expected)?;
     writeln!(out, "          seen      {}", finding.seen)?;
-    if let Some(place) = place(finding) {
-        writeln!(out, "          by        {place}")?;
+    let place = finding.place.as_deref();
+    match (finding.rip, place) {
+        (Some(rip), Some(place)) => writeln!(out, "          by        {rip:#x}, {place}")?,
+        (Some(rip), None) => writeln!(out, "          by        {rip:#x}")?,
+        (None, Some(place)) => writeln!(out, "          by        {place}")?,
+        (None, None) => {}
     }
     Ok(())
 }
 
+/// What was broken, rule by rule, and a line that sums up.
 impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, &|finding| finding.rip.map(|rip| format!("{rip:#x}")))
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for note in &self.notes {
+            writeln!(out, "note: {note}")?;
+        }
+        for (rule, tally) in self.rules.iter().filter(|(_, tally)| tally.broken != 0) {
+            let Rule { id, clause, level, text, .. } = rule;
+            let level = level.to_string().to_uppercase();
+            writeln!(out, "broken {id} {level} ({clause}): {text}")?;
+            let findings = self.findings.iter().filter(|finding| finding.rule == *id);
+            for finding in findings.take(SHOWN) {
+                write_finding(out, finding)?;
+            }
+            let more = tally.broken.saturating_sub(SHOWN as u64);
+            if more != 0 {
+                writeln!(out, "        and {more} more")?;
+            }
+        }
+        writeln!(out, "judge: {}", self.summary())
     }
 }

@@ -10,13 +10,15 @@ use object::read::{ReadCache, ReadRef};
 use vm_memory::GuestMemoryMmap;
 
 use super::elf::{self, Image, ImageError};
-use crate::Error;
+use crate::{Error, image};
 
 /// A guest's kernel: an ELF image, in memory or in a file.
 #[derive(Debug)]
 pub struct Kernel {
     name: String,
     source: Source,
+    /// The same image with line tables, where they are not in it.
+    lines: Option<&'static [u8]>,
 }
 
 #[derive(Debug)]
@@ -35,17 +37,19 @@ trait Reading {
 impl Kernel {
     /// The kernel that is part of this program.
     pub fn embedded() -> Self {
-        Self::from_bytes("the embedded kernel", crate::image::IMAGE)
+        let kernel = Self::from_bytes("the embedded kernel", image::IMAGE);
+        Self { lines: Some(image::LINES), ..kernel }
     }
 
     /// The same with drivers that make the mistake that the command line names.
     pub fn mutants() -> Self {
-        Self::from_bytes("the embedded kernel of mutants", crate::image::MUTANTS)
+        let kernel = Self::from_bytes("the embedded kernel of mutants", image::MUTANTS);
+        Self { lines: Some(image::MUTANTS_LINES), ..kernel }
     }
 
     /// A kernel in memory, with a name for messages.
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Self {
-        Self { name: name.into(), source: Source::Bytes(bytes.into()) }
+        Self { name: name.into(), source: Source::Bytes(bytes.into()), lines: None }
     }
 
     /// A kernel in a file, which is read piece by piece when the machine is built.
@@ -57,7 +61,7 @@ impl Kernel {
             return Err(Error::NotAFile { path: path.into(), is });
         }
         let file = File::open(path).map_err(failed)?;
-        Ok(Self { name: path.display().to_string(), source: Source::File(file) })
+        Ok(Self { name: path.display().to_string(), source: Source::File(file), lines: None })
     }
 
     /// The kernel's name in messages.
@@ -112,7 +116,10 @@ impl Kernel {
                 crate::Source::read(data)
             }
         }
-        self.read(Read).unwrap_or_default()
+        match self.lines {
+            Some(lines) => Read.read(lines),
+            None => self.read(Read).unwrap_or_default(),
+        }
     }
 
     fn read<T: Reading>(&self, reading: T) -> io::Result<T::Output> {

@@ -1,4 +1,6 @@
 use std::{
+    ffi::OsString,
+    fs::File,
     io::{self, Read},
     os::{fd::AsFd, unix::process::ExitStatusExt},
     path::{Path, PathBuf},
@@ -25,6 +27,9 @@ use crate::{Death, Error, Outcome, Signals};
 /// QEMU's program.
 const QEMU: &str = "qemu-system-x86_64";
 
+/// The events of QEMU that `eclipse_trace::import::qemu` reads.
+const TRACED: [&str; 4] = ["memory_region_ops_*", "pci_cfg_*", "virtio_*", "virtqueue_*"];
+
 /// How often QEMU is looked after.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -44,19 +49,39 @@ pub(super) struct QemuArgs {
     /// The board: pc (PCI), or q35 (PCI Express; bus 1 is behind a root port)
     #[arg(long, value_name = "NAME", default_value = "pc", hide_possible_values = true)]
     machine: Board,
+    /// Leave the guest to the firmware, which boots from a disk, or to what stands behind `--`
+    #[arg(long, conflicts_with_all = ["kernel", "cmdline"])]
+    no_kernel: bool,
+    /// Keep QEMU's trace of all accesses to devices in FILE, for `judge --qemu`
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// What QEMU is told besides, behind `--`: `-- -initrd initrd.gz`
+    #[arg(last = true, value_name = "ARGUMENT")]
+    others: Vec<OsString>,
 }
 
 pub(super) fn qemu(args: QemuArgs) -> Result<u8, Failure> {
-    let QemuArgs { guest: args, disks, machine } = args;
+    let QemuArgs { guest: args, disks, machine, no_kernel, record, others } = args;
     let signals = Signals::catch().map_err(Error::host("catch signals"))?;
-    args.open_kernel()?.check(args.memory)?;
+    if !no_kernel && !is_linux(args.kernel.as_deref()) {
+        args.open_kernel()?.check(args.memory)?;
+    }
     drop(args.open_disk()?);
     qemu_devices::check(machine, &disks)?;
     let files = Files::new(&args)?;
     let mode = args.disk.as_ref().map_or(Mode::CopyOnWrite, |spec| spec.mode());
-    let mut command = command(&args, &files.kernel)?;
+    let mut command = command(&args)?;
+    if !no_kernel {
+        command.arg("-kernel").arg(&files.kernel).args(["-append", &args.cmdline]);
+    }
     command.args(["-M", machine.name()]);
-    command.args(qemu_devices::arguments(machine, &disks, &files.disk, mode));
+    let recorded = record.is_some();
+    command.args(qemu_devices::arguments(machine, &disks, &files.disk, mode, recorded));
+    if let Some(path) = record {
+        File::create(&path).map_err(|source| Error::Write { path: path.clone(), source })?;
+        command.args(TRACED.iter().flat_map(|events| ["-trace", events])).arg("-D").arg(path);
+    }
+    command.args(others);
 
     let began = Instant::now();
     let mut qemu = Qemu::start(command)?;
@@ -118,15 +143,20 @@ impl Files {
     }
 }
 
-fn command(args: &GuestArgs, kernel: &Path) -> Result<Command, Error> {
+/// Whether it is a Linux kernel in its own format, which QEMU boots and `run` does not
+/// (Linux, x86 boot protocol: `HdrS` at 0x202).
+fn is_linux(kernel: Option<&Path>) -> bool {
+    let mut start = [0; 0x206];
+    let read = kernel.map(|path| File::open(path)?.read_exact(&mut start));
+    matches!(read, Some(Ok(()))) && start.ends_with(b"HdrS")
+}
+
+fn command(args: &GuestArgs) -> Result<Command, Error> {
     let mut command = Command::new(QEMU);
     command
         .args(["-accel", "tcg", "-nodefaults", "-display", "none", "-no-reboot"])
         .args(["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
         .args(["-m", &format!("{}M", args.memory >> 20)])
-        .arg("-kernel")
-        .arg(kernel)
-        .args(["-append", &args.cmdline])
         .stderr(Stdio::piped());
     if args.quiet {
         command.stdout(Stdio::null());

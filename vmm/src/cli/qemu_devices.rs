@@ -65,7 +65,17 @@ pub(super) fn check(board: Board, disks: &DisksArgs) -> Result<(), Failure> {
 }
 
 /// The arguments for the devices, with the image at `path` behind the preset's block device.
-pub(super) fn arguments(board: Board, disks: &DisksArgs, path: &Path, mode: Mode) -> Vec<OsString> {
+///
+/// Where QEMU is to record, the stores that notify a queue must reach the device: as a rule QEMU
+/// takes them for an eventfd, and its trace does not show them.
+pub(super) fn arguments(
+    board: Board,
+    disks: &DisksArgs,
+    path: &Path,
+    mode: Mode,
+    recorded: bool,
+) -> Vec<OsString> {
+    let notified = if recorded { ",ioeventfd=off" } else { "" };
     let mut blocks = Vec::new();
     if !disks.no_disk {
         blocks.push((disks.preset.block_device(), properties(disks.preset), path, mode));
@@ -81,7 +91,7 @@ pub(super) fn arguments(board: Board, disks: &DisksArgs, path: &Path, mode: Mode
     for (number, (function, properties, path, mode)) in blocks.into_iter().enumerate() {
         let id = format!("d{number}");
         let place = place(board, function);
-        let device = format!("virtio-blk-pci,drive={id},{place},{properties}");
+        let device = format!("virtio-blk-pci,drive={id},{place},{properties}{notified}");
         arguments.extend(["-drive".into(), drive(&id, path, mode)]);
         arguments.extend(["-device".into(), device.into()]);
     }

@@ -66,8 +66,11 @@ pub(super) fn run(args: RunArgs, began: Instant) -> Result<u8, Failure> {
         preset: args.devices.disks.preset.to_string(),
         cmdline: args.guest.cmdline.clone(),
     };
+    let kernel = args.guest.open_kernel()?;
+    // Read when somebody asks; a kernel that was replaced meanwhile has other places.
+    let again = args.guest.open_kernel()?;
     let machine = Machine::new(Config {
-        kernel: args.guest.open_kernel()?,
+        kernel,
         memory: args.guest.memory,
         cmdline: about.cmdline.clone(),
         devices: args.devices.config(args.guest.open_disk()?)?,
@@ -98,7 +101,11 @@ pub(super) fn run(args: RunArgs, began: Instant) -> Result<u8, Failure> {
     // From here on a signal may end the program: there is nothing half-written.
     drop(signals);
     let startup = run.timing.began.map(|first| first - began).unwrap_or_default();
-    let verdict = judge.map(|judge| judge.finish(&run.outcome));
+    let mut verdict = judge.map(|judge| judge.finish(&run.outcome));
+    if let Some(verdict) = verdict.as_mut().filter(|verdict| !verdict.findings.is_empty()) {
+        let source = again.source();
+        verdict.place(|rip| source.locate(rip));
+    }
     if let Some(verdict) = &verdict {
         args.report.write(verdict, &name(&about))?;
     }
@@ -166,7 +173,7 @@ fn report(
         print::to_stderr(&post_mortem.map(|text| format!("\n{text}")).unwrap_or_default());
         print(&table(run.recorder.summary(), &run.timing))?;
         if let Some(judged) = judged {
-            print(&format!("\n{}", rules.text(judged, &judge::instruction)))?;
+            print(&format!("\n{}", rules.text(judged)))?;
         }
     }
     print(&verdict(&run.outcome))?;

@@ -16,11 +16,11 @@ pub(super) struct ShowArgs {
     /// The transcript
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Only what this PCI function did or had done to its registers, such as 00:04.0
+    /// Only what this PCI function did or had done to its registers and queues, such as 00:04.0
     #[arg(long, value_name = "BDF")]
     device: Option<Bdf>,
     /// Only these kinds: config, port, mmio, refused, ring, buffer, request, interrupt,
-    /// violation, fault, console
+    /// violation, fault, console, ram
     #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
     kind: Vec<Kind>,
     /// Nothing before this event

@@ -54,7 +54,9 @@ impl fmt::Display for Caught {
 /// What a mistake needs to be seen in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Substrate {
-    /// A guest on KVM; in loopback it can be seen as well.
+    /// A guest on KVM, and loopback.
+    Either,
+    /// A guest on KVM: it takes a processor that sleeps, or memory that is watched.
     Kvm,
     /// Loopback, for what takes more requests than a guest makes in a second.
     Loopback,
@@ -112,6 +114,10 @@ impl Row {
         Self { devices, ..self }
     }
 
+    const fn on_kvm(self) -> Self {
+        Self { substrate: Substrate::Kvm, ..self }
+    }
+
     const fn in_loopback(self) -> Self {
         Self { substrate: Substrate::Loopback, ..self }
     }
@@ -131,7 +137,7 @@ const fn driver(name: &'static str, scenario: &'static str) -> Row {
         devices: Devices::MODERN,
         faults: "",
         watch: "",
-        substrate: Substrate::Kvm,
+        substrate: Substrate::Either,
         caught: Caught::Nothing,
     }
 }
@@ -186,6 +192,7 @@ mod tests {
     fn the_stimuli_are_in_the_catalogue_of_faults() {
         for row in rows() {
             devices::faults(row.faults).unwrap_or_else(|error| panic!("{}: {error}", row.name));
+            trial::watching(row.watch).unwrap_or_else(|error| panic!("{}: {error}", row.name));
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) const ROWS: &[Row] = &[
     // Queues.
     row(M61, INIT, Rule("D4.1.4.3.2-d")),
     row(M62, INIT, Rule("D4.1.4.3.2-d")),
-    row(M63, "scenario=batch count=1", Rule("I2.7.13-a")).watch("rings"),
+    row(M63, "scenario=tasks count=6", Rule("I2.7.13-a")).watch("rings"),
     row(M65, INIT, Rule("D4.1.4.3.2-c")),
     row(M66, INIT, Rule("D4.1.3.1-a")),
     row(M67, INIT, Rule("D4.1.3.1-a")),

@@ -1,5 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
+use eclipse_devices::watch::{NotWatched, Watching};
 use eclipse_trace::{
     Actor, Entry, Event, Recorder, Register,
     rules::{self, End, Judge, Rule},
@@ -9,7 +10,7 @@ use super::{Caught, Row, Substrate, devices};
 use crate::{Config, Error, Kernel, Machine, Outcome, RunOptions};
 
 /// How long a guest of a mutant may take: one that hangs has been judged by then.
-const TIMEOUT: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What a run gave to judge a row by.
 #[derive(Clone, Debug, Default)]
@@ -107,7 +108,7 @@ impl Row {
 
     /// Whether a run on KVM shows it.
     fn runs_here(&self) -> bool {
-        self.substrate == Substrate::Kvm && !matches!(self.caught, Caught::Elsewhere(_))
+        self.substrate != Substrate::Loopback && !matches!(self.caught, Caught::Elsewhere(_))
     }
 }
 
@@ -136,6 +137,7 @@ fn boot(row: &Row, rules: &[&'static Rule], kvm: &PathBuf) -> Result<Evidence, E
         cmdline: row.command_line(),
         devices: row.devices.config(),
         faults: faults.into_iter().map(|fault| devices::at(fault, device)).collect(),
+        watching: watching(row.watch).expect("a test has tried all words"),
         kvm: kvm.clone(),
         ..Config::default()
     })?;
@@ -148,6 +150,15 @@ fn boot(row: &Row, rules: &[&'static Rule], kvm: &PathBuf) -> Result<Evidence, E
     };
     let console = String::from_utf8_lossy(&run.console).into_owned();
     Ok(Evidence::new(run.recorder.entries(), rules, end, console))
+}
+
+/// What some words of `run --watch` with commas between them have watched.
+///
+/// # Errors
+/// One is none.
+pub fn watching(words: &str) -> Result<Watching, NotWatched> {
+    let words = words.split(',').filter(|word| !word.is_empty());
+    words.map(str::parse).try_fold(Watching::default(), |all, word| Ok(all | word?))
 }
 
 /// The rules of these names; all of them, where none is named.

@@ -25,8 +25,9 @@ impl Queue {
             ],
         };
         for (field, addr) in fields {
-            if let Some(value) = host.peek(addr, 2) {
-                let found = Snapshot::Enabled { field, value: value as u16 };
+            let mut value = [0; 2];
+            if host.peek(addr, &mut value).is_some() {
+                let found = Snapshot::Enabled { field, value: u16::from_le_bytes(value) };
                 host.record(Event::Snapshot { queue: self.index, found });
             }
         }
@@ -37,8 +38,9 @@ impl Queue {
         let status = chain.descriptors().last().filter(|last| last.writable() && last.len != 0);
         let Some(last) = status else { return };
         let addr = last.addr.wrapping_add(u64::from(last.len) - 1);
-        if let Some(value) = host.peek(addr, 1) {
-            let found = Snapshot::Status { head: chain.id(), value: value as u8 };
+        let mut value = [0];
+        if host.peek(addr, &mut value).is_some() {
+            let found = Snapshot::Status { head: chain.id(), value: value[0] };
             host.record(Event::Snapshot { queue: self.index, found });
         }
     }
@@ -66,8 +68,8 @@ impl Queue {
 
     /// The descriptor that lies at `at` now.
     fn entry(&self, host: &Host<'_>, taken: &Descriptor, at: u64) -> Option<Descriptor> {
-        let (low, high) = (host.peek(at, 8)?, host.peek(at.wrapping_add(8), 8)?);
-        let bytes = (u128::from(high) << 64 | u128::from(low)).to_le_bytes();
+        let mut bytes = [0; 16];
+        host.peek(at, &mut bytes)?;
         Some(match self.ring {
             Ring::Split(_) => Descriptor::from_bytes(taken.table, taken.index, bytes),
             Ring::Packed(_) => Descriptor::from_packed_bytes(taken.table, taken.index, bytes),

@@ -113,6 +113,7 @@ fn run(start_info: u64) -> Result<(), Error> {
     let asked = CommandLine::parse(command_line)?;
     #[cfg(feature = "mutants")]
     metal::set_mutant(asked.mutant);
+    metal::set_marks(asked.marks);
     let mishap = Mishap::asked_for(&asked)?;
     match (mishap, asked.scenario) {
         (Some(mishap), _) => mishap.happen(),

@@ -6,6 +6,7 @@ use core::{arch::asm, fmt, time::Duration};
 use eclipse_kernel::mutant::Mutant;
 use eclipse_kernel::{
     hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word},
+    mark,
     pci::ConfigAccess,
 };
 
@@ -112,6 +113,14 @@ fn access_64(memory: DeviceMemory, offset: u64, store: Option<u64>) -> u64 {
     value
 }
 
+/// Whether [`Hal::mark`] says anything; the command line tells.
+static MARKS: Shared<bool> = Shared::new(false);
+
+/// Notes whether the run is marked.
+pub fn set_marks(on: bool) {
+    *MARKS.borrow() = on;
+}
+
 /// How often is asked for an interrupt that is under way.
 const ARRIVAL: u32 = 100_000;
 
@@ -147,6 +156,10 @@ impl Hal for Metal {
 
     unsafe fn release_dma(&self, memory: DmaMemory, size: usize, align: usize) {
         memory::release_dma(memory.address, size, align);
+        // Frames are not shared, so whole pages are free now.
+        for frame in mark::frames(memory.address, size) {
+            self.mark(mark::released(frame));
+        }
     }
 
     fn virt_to_phys(&self, address: u64) -> Result<u64, HalError> {
@@ -207,6 +220,12 @@ impl Hal for Metal {
     #[cfg(feature = "mutants")]
     fn device_access_64(&self, memory: DeviceMemory, offset: u64, store: Option<u64>) -> u64 {
         access_64(memory, offset, store)
+    }
+
+    fn mark(&self, word: u32) {
+        if *MARKS.borrow() {
+            arch::port_store(mark::PORT, word);
+        }
     }
 
     fn ecam(&self) -> Option<ConfigAccess> {

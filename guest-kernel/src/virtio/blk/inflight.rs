@@ -16,8 +16,9 @@ use crate::{
 
 /// The most bytes of one request; longer ones are split.
 pub(super) const REQUEST_BYTES: usize = 64 * 1024;
-/// How long a completion may take.
-pub const COMPLETION_LIMIT: Duration = Duration::from_secs(5);
+/// How long a completion may take; many a mutant waits for one in vain.
+pub const COMPLETION_LIMIT: Duration =
+    Duration::from_millis(if cfg!(feature = "mutants") { 250 } else { 5000 });
 /// How long the driver sleeps until it looks at the ring without an interrupt.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The shortest sleep of a task until it looks at the ring, where there is no interrupt.
@@ -251,6 +252,9 @@ impl<H: Hal> VirtioBlk<H> {
         let ended = waited.and_then(|written| self.outcome(&token, &request, written, into));
         // A wait may end before its request: that has its memory until it is back, too.
         self.slots.forget(&token);
+        if ended.is_err() {
+            self.mark_failed();
+        }
         ended
     }
 

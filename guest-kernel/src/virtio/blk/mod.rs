@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{
     hal::Hal,
+    mark::{self, Told},
     mutant::mutated,
     pci::{self, Address, Pci},
 };
@@ -94,6 +95,9 @@ pub struct VirtioBlk<H: Hal> {
     completed: u64,
     /// How many requests were found complete without the interrupt that tells of them.
     interrupts_lost: u32,
+    /// How often a caller was told that its data is durable, and that its request failed.
+    durable: Told,
+    failed: Told,
 }
 
 impl<H: Hal> VirtioBlk<H> {
@@ -147,6 +151,8 @@ impl<H: Hal> VirtioBlk<H> {
             config_changed: false,
             completed: 0,
             interrupts_lost: 0,
+            durable: Told::default(),
+            failed: Told::default(),
         })
     }
 
@@ -188,6 +194,18 @@ impl<H: Hal> VirtioBlk<H> {
     /// What was negotiated.
     pub fn features(&self) -> Features {
         self.features
+    }
+
+    /// Marks that a caller is told of durable data.
+    fn mark_durable(&mut self) {
+        let number = self.durable.next();
+        self.hal.mark(mark::durable(number));
+    }
+
+    /// Marks that a caller is told of a failed request.
+    fn mark_failed(&mut self) {
+        let number = self.failed.next();
+        self.hal.mark(mark::failed(number));
     }
 
     /// How many request queues are in use.

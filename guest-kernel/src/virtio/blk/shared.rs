@@ -109,10 +109,11 @@ impl<H: Hal> SharedBlk<H> {
     pub async fn flush(&self) -> Result<(), Error> {
         // Where there is nothing to flush there is no token.
         let token = self.submit(VirtioBlk::submit_flush).await?;
-        match token {
-            Some(token) => self.complete(token, &mut []).await,
-            None => Ok(()),
+        if let Some(token) = token {
+            self.complete(token, &mut []).await?;
         }
+        self.shared.borrow_mut().disk.mark_durable();
+        Ok(())
     }
 
     /// Submits when there is room.

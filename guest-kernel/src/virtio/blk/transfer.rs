@@ -242,9 +242,10 @@ impl<H: Hal> BlockDevice for VirtioBlk<H> {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        match self.submit_flush()? {
-            Some(token) => self.finish(token, &mut []),
-            None => Ok(()),
+        if let Some(token) = self.submit_flush()? {
+            self.finish(token, &mut [])?;
         }
+        self.mark_durable();
+        Ok(())
     }
 }

@@ -224,19 +224,3 @@ fn table_size(config: &ConfigSpace, _: &[(Setting, u64)]) -> Option<Places> {
     let control = config.field(msix, MsixCap::MessageControl.offset(), 2)?;
     matches!(control & 0x7ff, 0 | 0x100..=0x7ff).then_some(nowhere as Places)
 }
-
-/// An I/O BAR with 16 address bits.
-pub(in crate::rules) fn narrow_ports(
-    _: &ConfigSpace,
-    settings: &[(Setting, u64)],
-) -> Option<Places> {
-    let narrow = settings.iter().any(|(setting, _)| *setting == Setting::NarrowPorts);
-    narrow.then_some(nowhere as Places)
-}
-
-/// A BAR of 4 GiB or more.
-pub(in crate::rules) fn large_bar(_: &ConfigSpace, settings: &[(Setting, u64)]) -> Option<Places> {
-    let large =
-        |(setting, value): &(Setting, u64)| *setting == Setting::BarSize && *value >= 1 << 32;
-    settings.iter().any(large).then_some(nowhere as Places)
-}

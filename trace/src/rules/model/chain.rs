@@ -44,6 +44,10 @@ pub struct Chain {
     pub complete: bool,
     /// Whether the device has given it back.
     pub used: bool,
+    /// Whether its head was available twice: the device has it already.
+    pub twice: bool,
+    /// A descriptor of the queue that is another chain's too, once all of it was read.
+    pub shares: Option<u16>,
     /// Entries of its indirect table, once it has one.
     table_len: Option<u32>,
     /// How many of them were read.

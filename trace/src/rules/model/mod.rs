@@ -3,19 +3,29 @@
 //! The model follows what was loaded and stored, and what devices did. It holds what several
 //! rules ask for; what one rule alone needs is that rule's.
 
+mod bars;
 mod chain;
 mod config;
+pub mod feature;
+mod holders;
+mod packed;
 mod queue;
+mod shadow;
 mod virtio;
 
 use std::ops::Range;
 
+pub use bars::{Bar, Bars};
 pub use chain::{Chain, Element};
 pub use config::{Capability, ConfigSpace};
+pub use holders::Holders;
+pub use packed::PackedShadow;
 pub use queue::{Half, Queue};
+pub use shadow::{Shadow, fields, passed};
 pub use virtio::{Features, Msix, Virtio, status};
 
-use crate::{Actor, Bdf, Entry, Event, Mark, MemoryKind, Register};
+use crate::register::Structure;
+use crate::{Access, Actor, Bdf, Entry, Event, Mark, MemoryKind, Place, Register};
 
 /// A PCI function.
 #[derive(Debug)]
@@ -98,7 +108,10 @@ impl Model {
                     Mark::Phase(number) => self.phase = Some(number),
                     Mark::Page(kind, frame) => {
                         let start = u64::from(frame) << 12;
-                        self.memory.push((kind, start..start + 0x1000));
+                        let page = (kind, start..start + 0x1000);
+                        if !self.memory.contains(&page) {
+                            self.memory.push(page);
+                        }
                     }
                     _ => {}
                 }
@@ -107,21 +120,49 @@ impl Model {
                 register: Register::Config { function, offset, capability, .. },
                 access,
             } => {
-                // Who looks for functions on every bus finds tens of thousands that are not there.
-                let absent = offset == 0 && !access.is_store() && access.value() as u16 == 0xffff;
+                // Absent functions are many, and nothing is known of them.
+                let ones = u64::MAX >> (64 - 8 * u32::from(access.width().clamp(1, 8)));
+                let absent = !access.is_store() && access.value() == ones;
                 if !absent || self.function(function).is_some() {
                     self.at(function).config.take(offset, capability, access);
                 }
+            }
+            Event::Register { register: Register::ResetControl, access }
+                if access.is_store() && access.value() & 4 != 0 =>
+            {
+                // The machine begins anew.
+                for function in &mut self.functions {
+                    function.config = ConfigSpace::default();
+                }
+                self.config_address = None;
             }
             Event::Register { register, access } => {
                 if let Some(function) = register.function() {
                     self.at(function).virtio.access(entry.seq, register, access);
                 }
             }
+            Event::Ram { place: Place::Area { function, queue, area, offset }, addr, access } => {
+                self.at(function).virtio.accessed(queue, area, offset, addr, access);
+            }
+            // The driver has what it was answered, register or not.
+            Event::Refused {
+                register: Register::None { function, structure: Structure::Block, offset },
+                access: access @ Access::Load { .. },
+                ..
+            } => {
+                if let Ok(offset) = u16::try_from(offset) {
+                    self.at(function).virtio.configured(offset, access);
+                }
+            }
             Event::Memory { kind, start, len } => {
                 self.memory.push((kind, start..start.saturating_add(len)));
             }
-            Event::Fault { .. } => self.faults += 1,
+            Event::Fault { ref effect, .. } => {
+                self.faults += 1;
+                if let Actor::Device(function) = entry.by {
+                    self.at(function).virtio.faulted(effect);
+                }
+            }
             _ => {
                 if let (Actor::Device(function), Some(queue)) = (entry.by, entry.event.queue()) {
                     self.at(function).virtio.queue_mut(queue).take(entry);

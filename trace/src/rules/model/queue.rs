@@ -1,6 +1,6 @@
-use super::Chain;
+use super::{Chain, Element, Holders, PackedShadow, Shadow, fields};
 use crate::register::CommonCfg;
-use crate::{Access, Entry, Event, Ring, Table};
+use crate::{Access, Area, Effect, Entry, Event, Ring, Table};
 
 /// A half of an address of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,18 @@ pub struct Queue {
     pub walking: Option<Chain>,
     /// The chains that the device read and has not given back.
     pub outstanding: Vec<Chain>,
+    /// The descriptors that it has.
+    pub holders: Holders,
+    /// How often it was notified when the device last looked what is available.
+    pub looked: u64,
+    /// What the driver stored to its rings, if they are watched.
+    pub shadow: Option<Box<Shadow>>,
+    /// The same of a packed ring.
+    pub packed: Option<Box<PackedShadow>>,
+    /// Whether a fault wrote to `avail_event`, which nobody asked for.
+    pub littered: bool,
+    /// Whether a fault made the driver see another state of the rings than the transcript tells.
+    pub forged: bool,
 }
 
 impl Queue {
@@ -106,6 +118,12 @@ impl Queue {
             avail_event: None,
             walking: None,
             outstanding: Vec::new(),
+            holders: Holders::default(),
+            looked: 0,
+            shadow: None,
+            packed: None,
+            littered: false,
+            forged: false,
         }
     }
 
@@ -141,6 +159,20 @@ impl Queue {
     /// The outstanding chain with this head, or buffer ID.
     pub fn outstanding(&self, head: u16) -> Option<&Chain> {
         self.outstanding.iter().find(|chain| chain.head == head)
+    }
+
+    /// How many chains the device has.
+    pub fn held(&self) -> usize {
+        let walking = self.walking.as_ref().filter(|chain| !chain.used);
+        self.outstanding.len() + usize::from(walking.is_some())
+    }
+
+    /// The chain of a request that the device has: that with this head, or of a packed queue that
+    /// begins at this slot.
+    pub fn request(&self, head: u16) -> Option<&Chain> {
+        let walking = self.walking.as_ref().filter(|chain| !chain.used);
+        let mut chains = self.outstanding.iter().chain(walking);
+        chains.find(|chain| chain.slot.unwrap_or(chain.head) == head)
     }
 
     pub(super) fn access(&mut self, register: CommonCfg, access: Access) {
@@ -191,9 +223,20 @@ impl Queue {
         self.enabled = frame != 0;
     }
 
+    pub(super) fn notify(&mut self) {
+        self.notified += 1;
+        self.holders.look();
+        if let Some(shadow) = &mut self.shadow {
+            shadow.ring();
+        }
+    }
+
     /// What an entry adds to the chain that the device is reading.
     pub(super) fn walk(&mut self, entry: &Entry) {
         match entry.event {
+            Event::Ring { field: Ring::AvailIdx | Ring::DescriptorFlags(_), .. } => {
+                self.holders.look();
+            }
             Event::Ring { field: Ring::AvailRing(_), access, .. } if !access.is_store() => {
                 self.begin(Chain::split(access.value() as u16, entry.seq));
             }
@@ -201,6 +244,7 @@ impl Queue {
                 if let Some(chain) = &mut self.walking {
                     chain.add(table, index, addr, len, flags, Some(next));
                 }
+                self.complete();
             }
             Event::PackedDescriptor { table, index, addr, len, id, flags, .. } => {
                 let begins = table == Table::Queue
@@ -214,36 +258,131 @@ impl Queue {
                         chain.head = id;
                     }
                 }
+                self.complete();
             }
             _ => {}
         }
     }
 
-    fn begin(&mut self, chain: Chain) {
+    fn begin(&mut self, mut chain: Chain) {
+        let first = chain.slot.unwrap_or(chain.head);
+        chain.twice = !self.forged && self.holders.holds(first);
         let before = self.walking.replace(chain);
         self.outstanding.extend(before.filter(|chain| !chain.used));
+    }
+
+    /// The device has read all of a chain.
+    fn complete(&mut self) {
+        let Some(chain) = self.walking.as_mut().filter(|chain| chain.complete) else { return };
+        let of_queue = |element: &&Element| element.table == Table::Queue;
+        if !self.forged {
+            let mut elements = chain.elements.iter().filter(of_queue);
+            chain.shares = elements.find(|e| self.holders.holds(e.index)).map(|e| e.index);
+        }
+        for element in chain.elements.iter().filter(of_queue) {
+            self.holders.take(element.index);
+        }
     }
 
     pub(super) fn take(&mut self, entry: &Entry) {
         match entry.event {
             Event::Ring { field, access, .. } => match (field, access.is_store()) {
-                (Ring::AvailIdx, false) => self.avail_idx = Some(access.value() as u16),
+                (Ring::AvailIdx, false) => {
+                    self.avail_idx = Some(access.value() as u16);
+                    self.looked = self.notified;
+                }
+                (Ring::AvailRing(_), false) => {
+                    if let Some(shadow) = &mut self.shadow {
+                        shadow.taken = shadow.taken.wrapping_add(1);
+                    }
+                }
                 (Ring::UsedIdx, true) => self.used_idx = Some(access.value() as u16),
                 (Ring::UsedFlags, true) => self.used_flags = Some(access.value() as u16),
                 (Ring::AvailEvent, true) => self.avail_event = Some(access.value() as u16),
                 _ => {}
             },
-            Event::Used { id, .. } => self.give_back(id as u16),
+            // A number that no descriptor has gives nothing back.
+            Event::Used { id, .. } => {
+                if let Ok(head) = u16::try_from(id) {
+                    self.give_back(head);
+                }
+            }
             Event::PackedUsed { id, .. } => self.give_back(id),
             _ => {}
         }
     }
 
+    /// A fault had an effect on what is in the rings.
+    pub(super) fn faulted(&mut self, effect: &Effect) {
+        match *effect {
+            Effect::Memory { addr, value: Some(value), len: 2 } if self.device() == Some(addr) => {
+                self.used_flags = Some(value as u16);
+            }
+            Effect::Memory { addr, len: 2, .. } if self.avail_event_at() == Some(addr) => {
+                self.littered = true;
+            }
+            Effect::RingLoad { .. }
+            | Effect::RingStore { .. }
+            | Effect::UsedNotWritten { .. }
+            | Effect::UsedIdx { .. }
+            | Effect::Memory { .. } => self.forged = true,
+            _ => {}
+        }
+    }
+
+    /// Where `avail_event` of a split queue is.
+    fn avail_event_at(&self) -> Option<u64> {
+        self.device()?.checked_add(4 + 8 * u64::from(self.size()?))
+    }
+
+    /// The driver accessed an area of it that is watched.
+    pub(super) fn accessed(
+        &mut self,
+        area: Area,
+        offset: u32,
+        addr: u64,
+        access: Access,
+        event_idx: bool,
+    ) {
+        let ((area, offset), size) = (self.locate(area, offset, addr), self.size().unwrap_or(0));
+        if matches!(area, Area::PackedDesc | Area::DriverEvent | Area::DeviceEvent) {
+            let packed = self.packed.get_or_insert_default();
+            if access.is_store() {
+                let stores = fields(area, offset, access);
+                stores.for_each(|(field, value)| packed.stored(field, value, size));
+            }
+            return;
+        }
+        let before = self.avail_idx.unwrap_or(0);
+        let shadow = self.shadow.get_or_insert_with(|| Box::new(Shadow::from(before)));
+        for (field, value) in fields(area, offset, access) {
+            match access {
+                Access::Load { .. } => shadow.loaded(field, value, size, event_idx),
+                Access::Store { .. } => shadow.stored(field, value, size),
+            }
+        }
+    }
+
     fn give_back(&mut self, head: u16) {
-        if let Some(place) = self.outstanding.iter().position(|chain| chain.head == head) {
+        let place = self.outstanding.iter().position(|chain| chain.head == head);
+        let chain = match place {
+            Some(place) => &self.outstanding[place],
+            None => match self.walking.as_mut().filter(|c| c.head == head && !c.used) {
+                Some(chain) => {
+                    chain.used = true;
+                    chain
+                }
+                None => return,
+            },
+        };
+        for element in chain.elements.iter().filter(|element| element.table == Table::Queue) {
+            self.holders.give_back(element.index);
+            if let Some(packed) = &mut self.packed {
+                packed.give_back(element.index);
+            }
+        }
+        if let Some(place) = place {
             self.outstanding.remove(place);
-        } else if let Some(chain) = self.walking.as_mut().filter(|chain| chain.head == head) {
-            chain.used = true;
         }
     }
 }

@@ -1,8 +1,8 @@
 use std::mem;
 
-use super::Queue;
+use super::{Queue, feature};
 use crate::register::{BlockCfg, CommonCfg, LegacyCfg, MsixEntry};
-use crate::{Access, Register};
+use crate::{Access, Area, Effect, Register};
 
 /// The bits of the device status (VIRTIO 1.4, 2.1).
 pub mod status {
@@ -114,6 +114,29 @@ impl Virtio {
         &mut self.queues[place]
     }
 
+    /// A fault had an effect.
+    pub(super) fn faulted(&mut self, effect: &Effect) {
+        self.queues.iter_mut().for_each(|queue| queue.faulted(effect));
+    }
+
+    /// The driver accessed an area of a queue.
+    pub(super) fn accessed(
+        &mut self,
+        queue: u16,
+        area: Area,
+        offset: u32,
+        addr: u64,
+        access: Access,
+    ) {
+        let event_idx = self.negotiated(feature::EVENT_IDX);
+        self.queue_mut(queue).accessed(area, offset, addr, access, event_idx);
+    }
+
+    /// Whether the queues are packed.
+    pub fn packed(&self) -> bool {
+        self.negotiated(feature::RING_PACKED)
+    }
+
     /// Whether feature `bit` was negotiated: accepted, and over.
     pub fn negotiated(&self, bit: u8) -> bool {
         let over = match self.legacy {
@@ -165,7 +188,7 @@ impl Virtio {
                 self.message(vector, register, access);
             }
             Register::Notify { queue, .. } if access.is_store() => {
-                self.queue_mut(queue).notified += 1;
+                self.queue_mut(queue).notify();
             }
             _ => {}
         }
@@ -220,7 +243,7 @@ impl Virtio {
             (LegacyCfg::QueueMsixVector, true) => {
                 self.queue_mut(select).vector = Some(value as u16);
             }
-            (LegacyCfg::QueueNotify, true) => self.queue_mut(value as u16).notified += 1,
+            (LegacyCfg::QueueNotify, true) => self.queue_mut(value as u16).notify(),
             _ => {}
         }
     }
@@ -263,7 +286,7 @@ impl Virtio {
         self.needs_reset |= value != 0xff && value & status::DEVICE_NEEDS_RESET != 0;
     }
 
-    fn configured(&mut self, offset: u16, access: Access) {
+    pub(super) fn configured(&mut self, offset: u16, access: Access) {
         /// No device's configuration is longer, as far as a rule asks.
         const LONGEST: usize = 0x100;
         let start = usize::from(offset);

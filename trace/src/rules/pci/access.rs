@@ -1,190 +1,269 @@
-//! How configuration space is accessed.
+//! How configuration space is accessed, and how functions are found.
 
-use super::super::state::PerFunction;
-use super::super::{At, Check, EndOf, Level, Needs, Out, Rule, Sees};
-use super::config;
-use crate::register::{ConfigHeader, Mechanism};
-use crate::{Access, Bdf, Refusal, Register, Space};
+use super::{Config, Functions};
+use crate::register::{CapabilityKind, ConfigHeader, Mechanism};
+use crate::rules::{At, Check, Level, Needs, Out, Rule, Sees, plain};
+use crate::{Bdf, Refusal, Register, Space};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         id: "P01",
         clause: "PCI 3.0, 3.2.2.3.2",
+        level: Level::Must,
+        needs: Needs::Nothing,
+        text: "CONFIG_DATA is accessed inside its doubleword and aligned, after CONFIG_ADDRESS \
+               was stored with its enable bit set and bits 30:28 and 1:0 clear.",
+        sees: Sees::CONFIG.union(Sees::UNCLAIMED),
+        start: plain!(data_access),
+    },
+    Rule {
+        id: "P02",
+        clause: "PCI 3.0, 6.1",
         level: Level::Should,
         needs: Needs::Nothing,
-        text: "CONFIG_ADDRESS is 32 bits with the enable bit and zeros in 30:24 and 1:0; the data \
-               is where its register's bytes are, and aligned.",
-        sees: Sees::CONFIG_ADDRESS.union(Sees::CONFIG).union(Sees::UNCLAIMED),
-        start: || Box::<Ports>::default(),
+        text: "Whether there is a function is decided by its vendor ID, before anything else of \
+               it is accessed.",
+        sees: Sees::CONFIG,
+        start: || Box::<Presence>::default(),
+    },
+    Rule {
+        id: "P03",
+        clause: "PCI 3.0, 3.2.2.3.4",
+        level: Level::Should,
+        needs: Needs::Nothing,
+        text: "Functions 1 to 7 of a device are looked for only if bit 7 of the header type of \
+               function 0 is set.",
+        sees: Sees::CONFIG,
+        start: || Box::<Siblings>::default(),
     },
     Rule {
         id: "P31",
-        clause: "PCI Express 3.0, 7.2.2",
-        level: Level::Should,
+        clause: "PCI Express Base 3.0, 7.2.2",
+        level: Level::Must,
         needs: Needs::Occasion,
-        text: "Through ECAM 1, 2 or 4 bytes are accessed, aligned, and extended capabilities begin \
-               at 0x100, at multiples of 4.",
+        text: "The memory-mapped window of configuration space is accessed by 1, 2 or 4 bytes, \
+               aligned to their number.",
         sees: Sees::CONFIG,
-        start: || Box::<Ecam>::default(),
+        start: plain!(|at, out| {
+            let Some(config) = Config::of(at).filter(|c| c.mechanism == Mechanism::Ecam) else {
+                return;
+            };
+            let width = config.width();
+            let aligned = matches!(width, 1 | 2 | 4) && config.offset % u16::from(width) == 0;
+            out.check(aligned, || {
+                let expected = "1, 2 or 4 bytes at a multiple of that";
+                (expected, format!("{width} bytes at offset {:#x}", config.offset))
+            });
+        }),
     },
 ];
 
-/// The functions that are there, and whether a register was ever looked for off a doubleword's
-/// first bytes.
+/// The address is judged when it is used: what is only stored there may be a probe of the
+/// mechanism, and bits 27:24 hold an extended register number on some processors.
+fn data_access(at: &At<'_>, out: &mut Out<'_>) {
+    const ENABLE: u32 = 1 << 31;
+    const RESERVED: u32 = 0x7000_0003;
+    let Some(address) = at.model.config_address else { return };
+    match at.register() {
+        Some((Register::Unclaimed { space: Space::Port, address: port }, ..))
+            if (0xcfc..0xd00).contains(&port) && address & ENABLE == 0 =>
+        {
+            let expected = "bit 31 of CONFIG_ADDRESS set";
+            out.broken(expected, format!("port {port:#x} with {address:#010x} there"));
+        }
+        Some((Register::Config { mechanism: Mechanism::Cam, offset, .. }, access, refused)) => {
+            let width = u16::from(access.width());
+            let aligned = refused != Some(Refusal::Unaligned) && offset.is_multiple_of(width);
+            if address & RESERVED != 0 {
+                let expected = format!("{:#010x}", address & !RESERVED);
+                out.broken(expected, format!("{address:#010x} in CONFIG_ADDRESS"));
+            } else {
+                out.check(aligned, || {
+                    let expected = "an access aligned to its width";
+                    (expected, format!("{width} bytes at offset {offset:#x}"))
+                });
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What vendor IDs were answered with.
+///
+/// Platform firmware knows some functions without having looked for them, and some drivers look
+/// at the class first, where all ones say as much. So what comes first is judged where nothing is.
 #[derive(Default)]
-struct Ports {
-    /// Those whose vendor ID was loaded by 16 bits, and how often.
-    vendors: PerFunction<u32>,
-    /// Whether a load of 8 or 16 bits was ever at another lane than the first.
-    lanes: bool,
+struct Presence {
+    found: Functions,
+    absent: Functions,
 }
 
-impl Check for Ports {
+impl Check for Presence {
     fn see(&mut self, at: &At<'_>, out: &mut Out<'_>) {
-        match at.register() {
-            Some((Register::ConfigAddress, Access::Store { value, .. }, _)) => {
-                let zeros = value & 0x7f00_0003 == 0;
-                // Without the enable bit it is no address (as when software looks for the port).
-                if value & 0x8000_0000 != 0 {
-                    out.check(zeros, || ("zeros in bits 30:24 and 1:0", format!("{value:#010x}")));
+        let Some(config) = Config::of(at).filter(|config| config.refused.is_none()) else { return };
+        let function = config.function;
+        if config.offset < ConfigHeader::DeviceId.offset() && config.loaded().is_some() {
+            // The vendor ID, whole or a part of it.
+            if config.width() > 1 && config.access.value() & 0xffff == 0xffff {
+                if !self.found.has(function) && self.absent.insert(function) {
+                    out.kept();
                 }
+            } else {
+                self.absent.remove(function);
+                self.found.insert(function);
             }
-            Some((Register::Unclaimed { space: Space::Port, address }, access, _)) => {
-                let disabled = at.model.config_address.is_some_and(|value| value >> 31 == 0);
-                if (0xcfc..=0xcff).contains(&address) && disabled {
-                    let seen = format!("{access} at {address:#x} without it");
-                    out.broken("CONFIG_ADDRESS with its enable bit", seen);
-                }
-            }
-            Some((
-                Register::Config { function, mechanism: Mechanism::Cam, offset, .. },
-                access,
-                why,
-            )) => {
-                let aligned = offset.is_multiple_of(access.width().into());
-                if !aligned || why == Some(Refusal::Unaligned) {
-                    let seen = format!("{} bytes at {offset:#04x}", access.width());
-                    out.broken("an aligned access", seen);
-                }
-                self.load(function, offset, access);
-            }
-            _ => {}
-        }
-    }
-
-    /// A driver that takes every register from the first lanes sees no device ID, ever.
-    fn end(&mut self, end: &EndOf<'_>, out: &mut Out<'_>) {
-        let unseen = |function| {
-            let function = end.model.function(function);
-            function
-                .is_some_and(|function| function.config.header(ConfigHeader::DeviceId).is_none())
-        };
-        let again =
-            self.vendors.iter().filter(|(function, loads)| **loads > 1 && unseen(*function));
-        let present = self.vendors.iter().count();
-        if !self.lanes && present > 1 && again.count() == present {
-            let seen = "all registers loaded at 0xcfc, device IDs never";
-            out.broken("16-bit and 8-bit registers at their bytes of 0xcfc to 0xcff", seen);
-        }
-    }
-}
-
-impl Ports {
-    fn load(&mut self, function: Bdf, offset: u16, access: Access) {
-        if self.lanes || access.is_store() || access.width() == 4 {
             return;
         }
-        self.lanes = !offset.is_multiple_of(4);
-        if offset == 0 && !matches!(access.value(), 0 | 0xffff) {
-            *self.vendors.of(function) += 1;
+        if self.found.has(function) {
+            return;
+        }
+        if self.absent.has(function) {
+            let seen = "another access to a function whose vendor ID is ffff";
+            out.broken("nothing but the vendor ID of it", seen);
+        } else if config.is_all_ones() && !is_class(&config) {
+            let expected = "a load of the vendor ID";
+            out.broken(expected, format!("a load at offset {:#x}", config.offset));
         }
     }
 }
 
-/// The functions of which extended configuration space was loaded.
+fn is_class(config: &Config) -> bool {
+    (ConfigHeader::RevisionId.offset()..=ConfigHeader::ClassCode.offset()).contains(&config.offset)
+}
+
+/// Functions beside function 0 that were accessed.
+///
+/// Where the header type was not loaded nothing is judged: processors have functions that their
+/// firmware and kernels know by number. Where there is PCI Express, function numbers can be of
+/// virtual functions, which the header type says nothing of.
 #[derive(Default)]
-struct Ecam(PerFunction<bool>);
+struct Siblings {
+    met: Functions,
+}
 
-impl Check for Ecam {
+impl Check for Siblings {
     fn see(&mut self, at: &At<'_>, out: &mut Out<'_>) {
-        let Some((
-            Register::Config { function, mechanism: Mechanism::Ecam, offset, .. },
-            access,
-            why,
-        )) = at.register()
-        else {
+        const EXPRESS: CapabilityKind = CapabilityKind::Other(0x10);
+        let Some(function) = at.function().filter(|function| function.function() != 0) else {
             return;
         };
-        let whole = matches!(access.width(), 1 | 2 | 4);
-        if why.is_some() || !whole || !offset.is_multiple_of(access.width().into()) {
-            let seen = format!("{} bytes at {offset:#05x}", access.width());
-            return out.broken("1, 2 or 4 bytes, aligned", seen);
-        }
-        if config(at).is_none() || offset < 0x100 || access.is_store() {
+        if self.met.has(function) {
             return;
         }
-        if !std::mem::replace(self.0.of(function), true) {
-            out.check(offset < 0x104, || {
-                ("the first extended capability at 0x100", format!("a load at {offset:#05x}"))
-            });
-        }
+        let first = Bdf::new(function.bus(), function.device(), 0);
+        let first = at.model.function(first).map(|function| &function.config);
+        let Some(first) = first.filter(|first| first.capability(EXPRESS).is_none()) else { return };
+        let Some(layout) = first.header(ConfigHeader::HeaderType) else { return };
+        self.met.insert(function);
+        out.check(layout & 0x80 != 0, || {
+            let expected = "no access, as function 0 is the only one";
+            (expected, format!("header type {layout:#04x} of function 0"))
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::{BLOCK, Transcript};
-    use crate::register::{ConfigHeader, Header, Mechanism};
-    use crate::{Access, Bdf, Refusal, Register, Space};
+    use super::*;
+    use crate::rules::testing::{BLOCK, Transcript};
+    use crate::{Access, Event};
+
+    fn load(driver: &mut Transcript, function: Bdf, offset: u16, width: u8, value: u64) {
+        driver.load(Transcript::config(function, offset, None), width, value);
+    }
 
     #[test]
-    fn an_address_is_enabled_and_has_zeros() {
+    fn data_is_accessed_with_an_address_that_is_enabled() {
         let mut driver = Transcript::new();
-        driver.store(Register::ConfigAddress, 4, 0x8000_2004);
-        driver.load(Transcript::header(BLOCK, ConfigHeader::Command), 2, 0);
+        driver.store(Register::ConfigAddress, 4, 0x8000_2000);
+        load(&mut driver, BLOCK, 0, 4, 0x1042_1af4);
+        load(&mut driver, BLOCK, 3, 1, 0x10);
+        driver.keeps("P01", 2);
+        // What the address was before the transcript is unknown; what it is used for counts.
+        let mut driver = Transcript::new();
+        load(&mut driver, BLOCK, 0, 4, 0x1042_1af4);
         driver.store(Register::ConfigAddress, 4, 0);
-        driver.keeps("P01", 1);
-        driver.store(Register::ConfigAddress, 4, 0x8000_2006);
-        driver.store(Register::ConfigAddress, 4, 0x2004);
-        let data = Register::Unclaimed { space: Space::Port, address: 0xcfc };
-        driver.refused(data, Access::Load { width: 2, value: 0xffff }, Refusal::Unclaimed);
-        driver.load(Transcript::config(BLOCK, 5, None), 2, 0);
-        driver.breaks("P01", &["0x80002006", "-> ffff at 0xcfc without it", "2 bytes at 0x05"]);
+        driver.keeps("P01", 0);
+        driver.store(Register::ConfigAddress, 4, 0x0000_2000);
+        let register = Register::Unclaimed { space: Space::Port, address: 0xcfc };
+        let access = Access::Load { width: 4, value: 0xffff_ffff };
+        driver.refused(register, access, Refusal::Unclaimed);
+        driver.breaks("P01", &["port 0xcfc with 0x00002000 there"]);
     }
 
     #[test]
-    fn registers_are_at_their_lanes() {
-        let scan = |lane: u16| {
-            let mut driver = Transcript::new();
-            for device in 0..3 {
-                let function = Bdf::new(0, device, 0);
-                driver.load(Transcript::config(function, 0, None), 2, 0x1af4);
-                driver.load(Transcript::config(function, lane, None), 2, 0x1af4);
-            }
-            driver
-        };
-        scan(2).keeps("P01", 0);
-        scan(0).breaks("P01", &["all registers loaded at 0xcfc, device IDs never"]);
+    fn reserved_bits_of_the_address_are_clear_and_data_is_aligned() {
+        let mut driver = Transcript::new();
+        driver.store(Register::ConfigAddress, 4, 0x8000_2002);
+        load(&mut driver, BLOCK, 2, 2, 0x1042);
+        driver.store(Register::ConfigAddress, 4, 0x8000_2000);
+        load(&mut driver, BLOCK, 1, 2, 0x421a);
+        let access = Access::Load { width: 4, value: 0xffff_ffff };
+        driver.refused(Transcript::config(BLOCK, 2, None), access, Refusal::Unaligned);
+        driver.breaks(
+            "P01",
+            &["0x80002002 in CONFIG_ADDRESS", "2 bytes at offset 0x1", "4 bytes at offset 0x2"],
+        );
     }
 
     #[test]
-    fn ecam_has_whole_aligned_registers() {
-        let ecam = |offset| Register::Config {
+    fn a_function_without_a_vendor_is_left_alone() {
+        let absent = Bdf::new(0, 5, 0);
+        let mut driver = Transcript::new();
+        load(&mut driver, absent, 0, 2, 0xffff);
+        load(&mut driver, absent, 0, 4, 0xffff_ffff);
+        load(&mut driver, BLOCK, 0, 2, 0x1af4);
+        load(&mut driver, BLOCK, 2, 2, 0x1042);
+        // The class may say it as well.
+        load(&mut driver, Bdf::new(0, 6, 0), 0xa, 2, 0xffff);
+        driver.keeps("P02", 1);
+        load(&mut driver, absent, 2, 2, 0xffff);
+        load(&mut driver, Bdf::new(0, 7, 0), 2, 2, 0xffff);
+        let seen = "another access to a function whose vendor ID is ffff";
+        driver.breaks("P02", &[seen, "a load at offset 0x2"]);
+    }
+
+    #[test]
+    fn a_function_that_comes_or_goes_is_no_absent_one() {
+        let mut driver = Transcript::new();
+        load(&mut driver, BLOCK, 0, 2, 0xffff);
+        load(&mut driver, BLOCK, 0, 2, 0x1af4);
+        load(&mut driver, BLOCK, 2, 2, 0x1042);
+        load(&mut driver, BLOCK, 0, 2, 0xffff);
+        driver.store(Transcript::config(BLOCK, 4, None), 2, 0);
+        driver.keeps("P02", 1);
+    }
+
+    #[test]
+    fn only_a_device_with_several_functions_is_asked_for_them() {
+        let [ide, second] = [Bdf::new(0, 1, 0), Bdf::new(0, 1, 1)];
+        let mut driver = Transcript::new();
+        load(&mut driver, Bdf::new(0, 0x18, 3), 0, 4, 0xffff_ffff);
+        load(&mut driver, ide, 0xe, 1, 0x80);
+        load(&mut driver, second, 0, 2, 0x8086);
+        load(&mut driver, second, 2, 2, 0x7010);
+        driver.keeps("P03", 1);
+        load(&mut driver, BLOCK, 0xc, 4, 0);
+        load(&mut driver, Bdf::new(0, 4, 1), 0, 2, 0xffff);
+        driver.breaks("P03", &["header type 0x00 of function 0"]);
+    }
+
+    #[test]
+    fn the_window_takes_aligned_accesses() {
+        let at = |offset| Register::Config {
             function: BLOCK,
             mechanism: Mechanism::Ecam,
-            header: Header::Device,
+            header: Default::default(),
             offset,
             capability: None,
         };
         let mut driver = Transcript::new();
-        driver.load(ecam(0x100), 4, 0x1401_0010);
-        driver.load(ecam(0x140), 4, 0);
-        driver.keeps("P31", 1);
-        driver.load(ecam(0x142), 4, 0);
-        driver.refused(ecam(0), Access::Load { width: 8, value: 0 }, Refusal::Width);
-        driver.breaks("P31", &["4 bytes at 0x142", "8 bytes at 0x000"]);
-        let mut driver = Transcript::new();
-        driver.load(ecam(0x140), 4, 0);
-        driver.breaks("P31", &["a load at 0x140"]);
+        driver.load(at(0), 4, 0x1042_1af4);
+        driver.load(at(6), 2, 0x10);
+        driver.keeps("P31", 2);
+        driver.load(at(5), 2, 0x1000);
+        let access = Access::Load { width: 8, value: u64::MAX };
+        driver.guest(Event::Refused { register: at(0), access, why: Refusal::Width });
+        driver.breaks("P31", &["2 bytes at offset 0x5", "8 bytes at offset 0x0"]);
     }
 }

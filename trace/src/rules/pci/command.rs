@@ -1,250 +1,160 @@
-//! The COMMAND and STATUS registers (PCI 3.0, 6.2.2 and 6.2.3), and what may not be stored to.
+//! COMMAND and STATUS (PCI 3.0, 6.2.2 and 6.2.3).
 
-use super::super::model::status::DRIVER_OK;
-use super::super::{At, Level, Needs, Rule, Sees, plain};
-use super::{BUS_MASTER, command_stored, config, stored};
-use crate::register::{CapabilityKind, ConfigHeader, Header};
-use crate::{Access, Register};
-
-const DRIVEN: Sees = Sees::CONFIG.union(Sees::COMMON).union(Sees::LEGACY);
+use super::{BUS_MASTER, COMMAND, Config, IO, MEMORY, known_command};
+use crate::rules::model::status::DRIVER_OK;
+use crate::rules::{At, Level, Needs, Out, Rule, Sees, plain};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         id: "P12",
         clause: "PCI 3.0, 6.2.2",
-        level: Level::Should,
+        level: Level::Must,
         needs: Needs::Nothing,
-        text: "A function may master the bus before its device is told DRIVER_OK.",
-        sees: Sees::COMMON.union(Sees::LEGACY),
+        text: "The function may master the bus before its driver says DRIVER_OK or notifies it.",
+        sees: Sees::COMMON.union(Sees::LEGACY).union(Sees::NOTIFY),
         start: plain!(|at, out| {
-            let Some(function) = at.pci().filter(|_| at.raises(DRIVER_OK)) else { return };
-            // What the driver never looked at, firmware may have set.
-            let Some(command) = function.config.header(ConfigHeader::Command) else { return };
-            out.check(command as u16 & BUS_MASTER != 0, || {
-                ("bit 2 of COMMAND set", format!("COMMAND is {command:#06x}"))
+            let Some(what) = begins(at) else { return };
+            let Some(command) = known_command(at) else { return };
+            out.check(command & BUS_MASTER != 0, || {
+                (
+                    format!("bit 2 of COMMAND set before {what}"),
+                    format!("COMMAND is {command:#06x}"),
+                )
             });
         }),
     },
     Rule {
         id: "P14",
-        clause: "PCI 3.0, 6.2.2",
-        level: Level::Should,
+        clause: "PCI 3.0, 6.1 and 6.2.2",
+        level: Level::Must,
         needs: Needs::Nothing,
-        text: "COMMAND is loaded, and stored with what is not meant to change.",
+        text: "A store to COMMAND preserves its reserved bits, and leaves bits 9:3 on that were.",
         sees: Sees::CONFIG,
-        start: plain!(|at, out| {
-            /// Decode, bus mastering, and the interrupt are a driver's to switch off.
-            const OWN: u16 = 0x0407;
-            const RESERVED: u16 = 0xf800;
-            let Some(command) = command_stored(at) else { return };
-            let before = at.pci().and_then(|f| f.config.header(ConfigHeader::Command));
-            let Some(before) = before.map(|before| before as u16) else {
-                return out.broken("COMMAND loaded before", format!("{command:#06x} stored"));
-            };
-            let (lost, new) = (before & !command & !OWN, command & !before & RESERVED);
-            out.check(lost == 0 && new == 0, || {
-                (format!("the other bits of {before:#06x}"), format!("{command:#06x}"))
-            });
-        }),
+        start: plain!(modify),
     },
     Rule {
         id: "P15",
         clause: "PCI 3.0, 6.2.3",
         level: Level::Should,
         needs: Needs::Nothing,
-        text: "A store of 32 bits to COMMAND stores no ones to STATUS, which they clear.",
+        text: "A store of 32 bits to COMMAND stores no ones to STATUS, whose bits they clear.",
         sees: Sees::CONFIG,
         start: plain!(|at, out| {
-            if let Some((_, _, 4, Access::Store { width, value })) = config(at) {
-                out.check(width < 4 || value >> 16 == 0, || {
-                    ("zeros in bits 31:16", format!("{value:#010x}"))
+            /// The bits that a one clears. Only who stores nothing else there means to.
+            const CLEARED_BY_ONE: u32 = 0xf900;
+            let Some(config) = Config::of(at) else { return };
+            if let (COMMAND, 4, Some(value)) = (config.offset, config.width(), config.stored()) {
+                out.check(value >> 16 & !CLEARED_BY_ONE == 0, || {
+                    ("0 in bits 31:16, or 16 bits", format!("{value:#010x}"))
                 });
-            }
-        }),
-    },
-    Rule {
-        id: "P27",
-        clause: "PCI 3.0, 6.1",
-        level: Level::Should,
-        needs: Needs::Nothing,
-        text: "Of a virtio function nothing is stored to reserved or read-only registers, or \
-               outside of capabilities.",
-        sees: DRIVEN,
-        start: plain!(|at, out| {
-            if at.raises(DRIVER_OK) {
-                return out.kept();
-            }
-            let Some((_, Header::Device, offset, access)) = config(at) else { return };
-            if !access.is_store() || !is_virtio(at) {
-                return;
-            }
-            let end = offset + u16::from(access.width());
-            if !(offset..end).any(|byte| may_store(at, byte)) {
-                let seen = format!("{:#x} stored at {offset:#04x}", access.value());
-                out.broken("no store there", seen);
-            }
-        }),
-    },
-    Rule {
-        id: "P28",
-        clause: "PCI 3.0, 6.2.5.2",
-        level: Level::Should,
-        needs: Needs::Nothing,
-        text: "An expansion ROM is not enabled when it is sized, nor left enabled.",
-        sees: DRIVEN,
-        start: plain!(|at, out| {
-            let rom = ConfigHeader::ExpansionRom;
-            if let Some((value, u32::MAX)) = stored(at, rom)
-                && matches!(config(at), Some((_, Header::Device, ..)))
-            {
-                out.check(value & 1 == 0 || value >> 11 != 0x1f_ffff, || {
-                    ("bit 0 clear while all others are set", format!("{value:#010x}"))
-                });
-            } else if at.raises(DRIVER_OK) {
-                let held = at.pci().and_then(|function| function.config.header(rom)).unwrap_or(0);
-                // One that is used has an address.
-                let enabled = held & 1 != 0 && held >> 11 == 0;
-                out.check(!enabled, || ("bit 0 clear", format!("{held:#010x}")));
-            }
-        }),
-    },
-    Rule {
-        id: "P29",
-        clause: "PCI 3.0, 6.2.4",
-        level: Level::Should,
-        needs: Needs::Nothing,
-        text: "Nothing is stored to Interrupt Pin.",
-        sees: DRIVEN,
-        start: plain!(|at, out| {
-            if let Some((value, mask)) = stored(at, ConfigHeader::InterruptPin) {
-                let held = at.pci().and_then(|f| f.config.header(ConfigHeader::InterruptPin));
-                // A wider store brings what was there.
-                out.check(held.is_some_and(|held| held & mask == value), || {
-                    ("Interrupt Pin as it is", format!("{value:#04x} stored"))
-                });
-            } else if at.raises(DRIVER_OK) {
-                out.kept();
             }
         }),
     },
 ];
 
-fn is_virtio(at: &At<'_>) -> bool {
-    let vendor = at.pci().and_then(|function| function.config.header(ConfigHeader::VendorId));
-    vendor == Some(0x1af4)
+/// What makes the device access memory, if this is the first of it.
+fn begins(at: &At<'_>) -> Option<&'static str> {
+    let virtio = at.virtio()?;
+    if let Some(status) = at.status_store() {
+        return (status & !virtio.status & DRIVER_OK != 0).then_some("DRIVER_OK");
+    }
+    let (queue, _) = at.notification()?;
+    let first = virtio.queue(queue).is_none_or(|queue| queue.notified == 0);
+    // What comes after DRIVER_OK was judged with it, unless COMMAND is another since.
+    (first && (!virtio.driver_ok() || known_command(at)? & BUS_MASTER == 0))
+        .then_some("the first notification")
 }
 
-/// Whether a driver may store to a byte of a type 0 header, or of the capability that is accessed.
-fn may_store(at: &At<'_>, byte: u16) -> bool {
-    match byte {
-        0x04..=0x07 | 0x0c | 0x0d | 0x0f..=0x27 | 0x30..=0x33 | 0x3c => true,
-        // Interrupt Pin is another rule's.
-        0x3d => true,
-        0x00..0x40 => false,
-        _ => match at.register() {
-            // The virtio capabilities have rules of their own, and the others are the system's.
-            Some((Register::Config { capability: Some(capability), .. }, ..)) => {
-                capability.kind != CapabilityKind::Msix || {
-                    matches!(byte - u16::from(capability.at), 2 | 3)
-                }
-            }
-            _ => byte >= 0x100,
-        },
-    }
+fn modify(at: &At<'_>, out: &mut Out<'_>) {
+    const RESERVED: u16 = 0xf800;
+    /// Special cycles to fast back-to-back transactions.
+    const OTHERS: u16 = 0x0378;
+    let Some(config) = Config::of(at) else { return };
+    let Some((before, value)) = config.command(at) else { return };
+    // All ones is what a function answers that is gone.
+    let before = before.filter(|before| *before != 0xffff);
+    let changed = (before.unwrap_or(0) ^ value) & RESERVED;
+    // Who takes all of a function's rights away wants none of the others.
+    let lost = match value & (IO | MEMORY | BUS_MASTER) {
+        0 => 0,
+        _ => before.unwrap_or(0) & !value & OTHERS,
+    };
+    out.check(changed == 0 && lost == 0, || {
+        let before = before.unwrap_or(0);
+        (format!("bits {:#06x} as in {before:#06x}", changed | lost), format!("{value:#06x}"))
+    });
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::{BLOCK, Transcript};
-    use crate::register::{CapabilityKind, ConfigHeader, LegacyCfg};
+    use crate::register::{CommonCfg, ConfigHeader};
+    use crate::rules::testing::{BLOCK, Transcript};
 
-    fn header(driver: &mut Transcript, register: ConfigHeader, value: u64) {
-        driver.load(Transcript::header(BLOCK, register), register.width(), value);
-    }
-
-    fn store(driver: &mut Transcript, offset: u16, width: u8, value: u64) {
-        driver.store(Transcript::config(BLOCK, offset, None), width, value);
+    fn command(driver: &mut Transcript, value: u64) {
+        driver.store(Transcript::header(BLOCK, ConfigHeader::Command), 2, value);
     }
 
     #[test]
-    fn the_bus_is_mastered_before_driver_ok() {
-        let driven = |command| {
-            let mut driver = Transcript::new();
-            header(&mut driver, ConfigHeader::Command, 2);
-            store(&mut driver, 4, 2, command);
-            driver.status(&[0, 1, 3, 0x0b, 0x0f]);
-            driver
-        };
-        driven(6).keeps("P12", 1);
-        driven(2).breaks("P12", &["COMMAND is 0x0002"]);
-        let mut unknown = Transcript::driven(0);
-        unknown.legacy(LegacyCfg::DeviceStatus, 7);
-        unknown.keeps("P12", 0);
-    }
-
-    #[test]
-    fn command_is_altered_and_not_overwritten() {
+    fn the_bus_is_mastered_before_the_device_is_told_to_go() {
         let mut driver = Transcript::new();
-        header(&mut driver, ConfigHeader::Command, 0x0107);
-        store(&mut driver, 4, 2, 0x0100);
-        store(&mut driver, 4, 1, 0x06);
-        driver.keeps("P14", 2);
-        store(&mut driver, 4, 2, 0x0006);
-        store(&mut driver, 4, 2, 0x8006);
+        driver.status(&[0, 1, 3, 0xb, 0xf]);
+        driver.notify(0);
+        driver.keeps("P12", 0);
+        command(&mut driver, 6);
+        driver.status(&[0, 1, 3, 0xb, 0xf]);
+        driver.notify(0);
+        driver.notify(0);
+        driver.keeps("P12", 1);
+    }
+
+    #[test]
+    fn a_device_that_may_not_master_the_bus_cannot_go() {
+        let mut driver = Transcript::new();
+        command(&mut driver, 2);
+        driver.status(&[0, 1, 3, 0xb, 0xf]);
+        driver.notify(0);
+        driver.notify(0);
+        driver.breaks("P12", &["COMMAND is 0x0002"; 2]);
+        driver.status(&[0]);
+        driver.common_load(CommonCfg::DeviceStatus, 0);
+        command(&mut driver, 6);
+        driver.notify(0);
+        assert_eq!(driver.judged("P12").0, 1);
+    }
+
+    #[test]
+    fn command_is_read_before_it_is_changed() {
+        let mut driver = Transcript::new();
+        driver.load(Transcript::header(BLOCK, ConfigHeader::Command), 2, 0x0107);
+        for value in [0x0104, 0x0107, 0x0507] {
+            command(&mut driver, value);
+        }
+        // Byte by byte, and all of it off.
+        driver.store(Transcript::config(BLOCK, 5, None), 1, 1);
+        driver.store(Transcript::config(BLOCK, 4, None), 1, 6);
+        command(&mut driver, 0x0400);
+        driver.keeps("P14", 6);
+    }
+
+    #[test]
+    fn what_was_on_and_what_is_reserved_is_kept() {
+        let mut driver = Transcript::new();
+        driver.load(Transcript::header(BLOCK, ConfigHeader::Command), 2, 0x0107);
+        command(&mut driver, 0x0006);
+        command(&mut driver, 0x8006);
         driver.breaks("P14", &["0x0006", "0x8006"]);
-        let mut blind = Transcript::new();
-        store(&mut blind, 4, 2, 6);
-        blind.breaks("P14", &["0x0006 stored"]);
     }
 
     #[test]
-    fn status_is_not_cleared_by_the_way() {
+    fn ones_are_not_stored_to_status_by_accident() {
+        let register = Transcript::header(BLOCK, ConfigHeader::Command);
         let mut driver = Transcript::new();
-        store(&mut driver, 4, 2, 6);
-        store(&mut driver, 4, 4, 6);
-        store(&mut driver, 6, 2, 0xf900);
+        driver.store(register, 4, 0x0000_0006);
+        driver.store(register, 4, 0xf900_0006);
+        command(&mut driver, 6);
         driver.keeps("P15", 2);
-        store(&mut driver, 4, 4, 0x0010_0006);
-        driver.breaks("P15", &["0x00100006"]);
-    }
-
-    #[test]
-    fn only_registers_are_stored_to() {
-        let mut driver = Transcript::new();
-        header(&mut driver, ConfigHeader::VendorId, 0x1af4);
-        let msix = |offset| Transcript::config(BLOCK, offset, Some((CapabilityKind::Msix, 0x40)));
-        store(&mut driver, 0x10, 4, 0);
-        store(&mut driver, 0x0c, 4, 0);
-        driver.store(msix(0x42), 2, 0x8000);
-        driver.store(msix(0x40), 4, 0x8000_0011);
-        driver.status(&[0, 1, 3, 0x0b, 0x0f]);
-        driver.keeps("P27", 1);
-        store(&mut driver, 0x35, 1, 1);
-        store(&mut driver, 0xb0, 4, 1);
-        driver.store(msix(0x44), 4, 1);
-        driver.breaks("P27", &["0x1 stored at 0x35", "0x1 stored at 0xb0", "0x1 stored at 0x44"]);
-    }
-
-    #[test]
-    fn a_rom_stays_off() {
-        let mut driver = Transcript::new();
-        store(&mut driver, 0x30, 4, 0xffff_f800);
-        store(&mut driver, 0x30, 4, 0xfeb0_0001);
-        store(&mut driver, 0x30, 4, 0xfeb0_0000);
-        driver.status(&[0, 1, 3, 0x0b, 0x0f]);
-        driver.keeps("P28", 4);
-        store(&mut driver, 0x30, 4, 0xffff_ffff);
-        driver.breaks("P28", &["0xffffffff"]);
-    }
-
-    #[test]
-    fn the_pin_is_not_to_be_stored() {
-        let mut driver = Transcript::new();
-        header(&mut driver, ConfigHeader::InterruptPin, 1);
-        store(&mut driver, 0x3c, 1, 0x0b);
-        store(&mut driver, 0x3c, 2, 0x010b);
-        driver.keeps("P29", 1);
-        store(&mut driver, 0x3d, 1, 2);
-        driver.breaks("P29", &["0x02 stored"]);
+        driver.store(register, 4, 0x0010_0006);
+        driver.store(register, 4, 0xffff_0006);
+        driver.breaks("P15", &["0x00100006", "0xffff0006"]);
     }
 }

@@ -47,7 +47,8 @@ fn skipped(why: &str) -> TestCaseStatus {
 }
 
 fn describe(finding: &Finding) -> String {
-    let Finding { seq, entry, expected, seen, .. } = finding;
+    let Finding { seq, entry, expected, seen, place, .. } = finding;
+    let place = place.as_ref().map(|place| format!("  by       {place}\n")).unwrap_or_default();
     let number = seq.map(|seq| format!("event {seq}: ")).unwrap_or_default();
-    format!("{number}{entry}\n  expected {expected}\n  seen     {seen}\n")
+    format!("{number}{entry}\n  expected {expected}\n  seen     {seen}\n{place}")
 }

@@ -10,7 +10,7 @@ use eclipse_trace::{
     Entry,
     import::qemu,
     jsonl::Recording,
-    rules::{self, End, Finding, Judge, Level, Report, Rule},
+    rules::{self, End, Judge, Level, Report, Rule},
 };
 
 use super::{Failure, print, replace::Replacement, transcript};
@@ -82,9 +82,9 @@ impl ReportArgs {
     }
 
     /// The report for people, and the table if it was asked for.
-    pub fn text(&self, report: &Report, place: &dyn Fn(&Finding) -> Option<String>) -> String {
+    pub fn text(&self, report: &Report) -> String {
         let coverage = if self.coverage { report.coverage() } else { String::new() };
-        coverage + &report.text(place)
+        coverage + &report.to_string()
     }
 
     /// Writes the files that were asked for.
@@ -137,16 +137,15 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<u8, Failure> {
     let Evidence { entries, lines, notes, judge, end } = Evidence::read(args)?;
     let mut judge = judge;
     entries.iter().for_each(|entry| judge.see(entry));
-    let report = Report { notes, ..judge.finish(end) };
+    let mut report = Report { notes, ..judge.finish(end) };
+    for finding in &mut report.findings {
+        let line = finding.seq.and_then(|seq| lines.get(usize::try_from(seq).ok()?));
+        finding.place = line.map(|line| format!("line {line} of the log"));
+    }
     args.report.write(&report, &args.file.display().to_string())?;
-    if args.json {
-        print::to_stdout(&format!("{}\n", report.json()))?;
-    } else {
-        let line = |finding: &Finding| {
-            let line = lines.get(usize::try_from(finding.seq?).ok()?);
-            line.map(|line| format!("line {line}")).or_else(|| instruction(finding))
-        };
-        print::to_stdout(&args.report.text(&report, &line))?;
+    match args.json {
+        true => print::to_stdout(&format!("{}\n", report.json()))?,
+        false => print::to_stdout(&args.report.text(&report))?,
     }
     Ok(if args.report.fails(&report) { BROKEN } else { 0 })
 }
@@ -176,11 +175,6 @@ impl Evidence {
         let notes = log.notes.iter().map(ToString::to_string).collect();
         Ok(Self { entries: log.entries, lines: log.lines, notes, judge, end: End::Unknown })
     }
-}
-
-/// The address of the guest's instruction.
-pub(super) fn instruction(finding: &Finding) -> Option<String> {
-    finding.rip.map(|rip| format!("{rip:#x}"))
 }
 
 /// Lists the rules.

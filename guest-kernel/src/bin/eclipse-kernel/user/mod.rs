@@ -7,8 +7,11 @@ use core::time::Duration;
 use eclipse_kernel::{
     cmdline::CommandLine,
     disk::{self, Disk, Found},
+    hal::Hal,
     ipc::{self, Ipc, Mailbox},
-    log, scenario,
+    log,
+    mark::{self, Phase},
+    scenario,
     server::{
         block::{self, BlockClient, Immediate},
         file::{self, FileClient},
@@ -89,11 +92,14 @@ impl Servers {
     /// [`Error`]; the task's own end is one, too, unless it exits with 0.
     pub fn run_task(self, asked: &CommandLine<'_>) -> Result<(), Error> {
         let program = task::find(asked.program.unwrap_or("print"))?;
+        Metal.mark(mark::phase(Phase::Begin));
         let Found { disk, failures } = scenario::system_disk(&Metal, asked)?;
+        Metal.mark(mark::phase(Phase::Work));
         let tasks = self.tasks.clone();
         let ended = self.run_on(disk, program, asked);
         // One that still waits would keep the disk, and with it the device running.
         tasks.end();
+        Metal.mark(mark::phase(Phase::End));
         let end = ended?;
         // Whatever ran, it ran from a fall-back.
         if let Some(failure) = failures.into_iter().next() {
@@ -134,6 +140,7 @@ impl Servers {
         });
         tasks.run_until(&stop, LIMIT)?.map_err(Error::Server)?;
         let Immediate(disk) = tasks.run_until(&disk, LIMIT)?;
+        Metal.mark(mark::phase(Phase::Close));
         disk.close()?;
         Ok(end)
     }
