@@ -15,8 +15,9 @@ use eclipse_trace::import::qemu::{self, Note, Recording};
 use eclipse_trace::rules::{End, Judge, Report};
 use flate2::read::GzDecoder;
 
-/// A verdict: the rule, the line of the log that breaks it, and what stands there.
-type Verdict = (&'static str, u64, &'static str);
+/// A verdict: the rule, how often it is broken, the first line of the log that breaks it, and
+/// what stands there.
+type Verdict = (&'static str, u64, u64, &'static str);
 
 fn log(name: &str) -> Vec<u8> {
     let path = format!("{}/data/qemu/{name}.log.gz", env!("CARGO_MANIFEST_DIR"));
@@ -41,16 +42,15 @@ fn report(recording: &Recording) -> Report {
 fn judged(name: &str, expected: &[Verdict], kept: &[&str]) {
     let recording = recording(name);
     let report = report(&recording);
-    let found: Vec<_> = report
-        .findings
-        .iter()
-        .map(|finding| {
-            let line = finding.seq.map_or(0, |seq| recording.lines[seq as usize]);
-            format!("{} {line}: {}", finding.rule, finding.entry)
-        })
-        .collect();
-    let expected: Vec<_> =
-        expected.iter().map(|(rule, line, entry)| format!("{rule} {line}: {entry}")).collect();
+    let mut found = Vec::<(&str, u64, u64, &str)>::new();
+    for finding in &report.findings {
+        let line = finding.seq.map_or(0, |seq| recording.lines[seq as usize]);
+        let of_rule = report.rules.iter().find(|(rule, _)| rule.id == finding.rule);
+        let broken = of_rule.map_or(0, |(_, tally)| tally.broken);
+        if !found.iter().any(|(rule, ..)| *rule == finding.rule) {
+            found.push((finding.rule, broken, line, &finding.entry));
+        }
+    }
     assert_eq!(found, expected, "{name}: {:#?}", report.findings);
     let well: BTreeSet<_> = report
         .rules
@@ -81,7 +81,6 @@ const MODERN: &[&str] = &[
     "D4.1.5.2.1-c",
     "D6.1-a",
     "I4.1.4.4-a",
-    "P01",
     "P12",
     "P14",
 ];
@@ -91,16 +90,16 @@ const MODERN: &[&str] = &[
 /// where 3.1.1 has ACKNOWLEDGE and then DRIVER. The capacity (lines 1155 and 1156) is two loads
 /// without `config_generation` before and after.
 const SEABIOS: &[Verdict] = &[
-    ("D2.4.2-a", 1141, "guest   00:04.0 common device_status <- 03"),
-    ("D4.1.4.3.2-e", 1141, "guest   00:04.0 common device_status <- 03"),
-    ("D3.1.1-a", 1141, "guest   00:04.0 common device_status <- 03"),
-    ("D2.5.1-b", 1172, "guest   00:04.0 common device_status <- 0f"),
+    ("D2.4.2-a", 1, 1141, "guest   00:04.0 common device_status <- 03"),
+    ("D4.1.4.3.2-e", 1, 1141, "guest   00:04.0 common device_status <- 03"),
+    ("D3.1.1-a", 1, 1141, "guest   00:04.0 common device_status <- 03"),
+    ("D2.5.1-b", 1, 1172, "guest   00:04.0 common device_status <- 0f"),
 ];
 
 #[test]
 fn seabios_does_not_wait_for_its_reset_and_takes_two_steps_at_once() {
     judged("seabios-modern", SEABIOS, MODERN);
-    judged("seabios-modern", SEABIOS, &["D2.5.1-c", "D3.1.1-d", "P02", "P03"]);
+    judged("seabios-modern", SEABIOS, &["D2.5.1-c", "D3.1.1-d", "P01", "P02", "P03"]);
 }
 
 #[test]
@@ -108,11 +107,18 @@ fn seabios_over_the_legacy_interface() {
     judged("seabios-legacy", &[], &["D2.1.1-a", "D2.1.1-b", "L2.7.2-a", "P02", "P03", "P12"]);
 }
 
-/// Long before it looks for devices, Linux asks an AMD processor's northbridge for the width of
-/// APIC IDs, at 0x68 of 00:18.0 (`early_init_amd`). QEMU's processor is AMD's and there is no
-/// such function; the vendor ID is loaded only afterwards (line 4). The drivers for virtio break
-/// nothing.
-const LINUX: &[Verdict] = &[("P02", 2, "guest   00:18.0 config +68 -> ffffffff")];
+/// The drivers for virtio break nothing. What is broken is broken by Linux's early code for PCI,
+/// long before it looks for devices:
+///
+/// - An AMD processor's northbridge is asked for the width of APIC IDs, at 0x68 of 00:18.0
+///   (`early_init_amd`; lines 3 and 138). QEMU's processor is AMD's and there is no such
+///   function; the vendor ID is not looked at before, and says so before the second time.
+/// - `read_pci_config_16` and `read_pci_config_byte` store the offset to CONFIG_ADDRESS with its
+///   bits 1:0, which are reserved (lines 9 to 112). It does no harm: they are read-only.
+const LINUX: &[Verdict] = &[
+    ("P02", 2, 3, "guest   00:18.0 config +68 -> ffffffff"),
+    ("P01", 41, 10, "guest   00:00.0 config subclass -> 0600"),
+];
 
 #[test]
 fn linux_starts_and_stops_the_device_as_it_should() {
@@ -139,30 +145,24 @@ fn linux_over_the_legacy_interface() {
 /// stores 0 to the status (433) and then both steps at once (436); FEATURES_OK (446) is not
 /// loaded again before the queue is set up (457).
 const VIRTIO_DRIVERS: &[Verdict] = &[
-    ("P03", 12, "guest   00:00.1 config vendor_id -> ffffffff"),
-    ("P03", 14, "guest   00:00.2 config vendor_id -> ffffffff"),
-    ("P03", 16, "guest   00:00.3 config vendor_id -> ffffffff"),
-    ("P03", 18, "guest   00:00.4 config vendor_id -> ffffffff"),
-    ("P03", 20, "guest   00:00.5 config vendor_id -> ffffffff"),
-    ("P03", 22, "guest   00:00.6 config vendor_id -> ffffffff"),
-    ("P03", 24, "guest   00:00.7 config vendor_id -> ffffffff"),
-    ("D2.4.2-a", 436, "guest   00:04.0 common device_status <- 03"),
-    ("D4.1.4.3.2-e", 436, "guest   00:04.0 common device_status <- 03"),
-    ("D3.1.1-a", 436, "guest   00:04.0 common device_status <- 03"),
-    ("D3.1.1-d", 457, "guest   00:04.0 common queue_size <- 0010"),
+    ("P03", 7, 12, "guest   00:00.1 config vendor_id -> ffffffff"),
+    ("D2.4.2-a", 1, 436, "guest   00:04.0 common device_status <- 03"),
+    ("D4.1.4.3.2-e", 1, 436, "guest   00:04.0 common device_status <- 03"),
+    ("D3.1.1-a", 1, 436, "guest   00:04.0 common device_status <- 03"),
+    ("D3.1.1-d", 1, 457, "guest   00:04.0 common queue_size <- 0010"),
 ];
 
 #[test]
 fn virtio_drivers_does_not_wait_for_its_reset_and_does_not_look_at_features_ok() {
     judged("virtio-drivers", VIRTIO_DRIVERS, MODERN);
-    judged("virtio-drivers", VIRTIO_DRIVERS, &["D2.5.1-b", "P02", "P05", "P08", "P15"]);
+    judged("virtio-drivers", VIRTIO_DRIVERS, &["D2.5.1-b", "P01", "P02", "P05", "P08", "P15"]);
 }
 
 /// The crate has split queues only, and does not take RING_PACKED where it is offered (446).
 #[test]
 fn virtio_drivers_declines_a_packed_queue() {
     let mut expected = VIRTIO_DRIVERS.to_vec();
-    expected.insert(10, ("D6.1-d", 446, "guest   00:04.0 common device_status <- 0b"));
+    expected.insert(4, ("D6.1-d", 1, 446, "guest   00:04.0 common device_status <- 0b"));
     judged("virtio-drivers-packed", &expected, MODERN);
 }
 
