@@ -53,8 +53,6 @@ struct Machine {
     /// Which mistake the drivers over it make.
     #[cfg(feature = "mutants")]
     mutant: Option<Mutant>,
-    /// Whether the drivers' marks are said.
-    marks: bool,
 }
 
 /// What the devices raised and nobody has taken yet.
@@ -174,13 +172,6 @@ impl Loopback {
     #[cfg(feature = "mutants")]
     pub fn make(&self, mutant: Option<Mutant>) {
         self.machine.borrow_mut().mutant = mutant;
-    }
-
-    /// The same machine, whose drivers say at the debug mark what no access shows, as the image
-    /// does with `marks=on`.
-    pub fn marking(self) -> Self {
-        self.machine.borrow_mut().marks = true;
-        self
     }
 
     /// What was recorded so far, in numbers.

@@ -112,7 +112,7 @@ pub(super) const RULES: &[Rule] = &[
         clause: "VIRTIO 1.4, 4.1.4.9.2",
         level: Level::Must,
         needs: Needs::Occasion,
-        text: "pci_cfg_data is accessed only while the window is in a structure.",
+        text: "The field pci_cfg_data is accessed only while the window is in a structure.",
         sees: Sees::CONFIG,
         start: plain!(|at, out| {
             let Some(window) = window(at) else { return };
@@ -157,7 +157,7 @@ impl Window {
         })
     }
 
-    fn holds(&self, bar: u32, offset: u32) -> bool {
+    pub fn holds(&self, bar: u32, offset: u32) -> bool {
         self.bar == bar
             && offset.checked_sub(self.offset).is_some_and(|inside| inside < self.length)
     }

@@ -23,6 +23,7 @@ mod features;
 mod init;
 mod json;
 mod judge;
+mod legacy;
 mod memory;
 pub mod model;
 mod notify;

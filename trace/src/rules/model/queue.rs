@@ -161,6 +161,19 @@ impl Queue {
         self.outstanding.iter().find(|chain| chain.head == head)
     }
 
+    /// Whether the device has memory at `addr` by a chain, or may have by one that is available
+    /// and was not read. One that it gave back and will give back again is the driver's.
+    pub fn may_have(&self, addr: u64) -> bool {
+        let split = self.shadow.as_ref().is_some_and(|shadow| shadow.taken != shadow.idx);
+        let packed = self.packed.as_ref().is_some_and(|packed| packed.waits(&self.holders));
+        let walking = self.walking.as_ref().filter(|chain| !chain.used);
+        let has = |element: &Element| {
+            addr.checked_sub(element.addr).is_some_and(|inside| inside < element.len.into())
+        };
+        let mut chains = self.outstanding.iter().chain(walking);
+        split || packed || chains.any(|chain| chain.elements.iter().any(has))
+    }
+
     /// How many chains the device has.
     pub fn held(&self) -> usize {
         let walking = self.walking.as_ref().filter(|chain| !chain.used);

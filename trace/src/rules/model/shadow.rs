@@ -10,6 +10,9 @@ pub struct Shadow {
     pub taken: u16,
     /// `idx` when the queue was notified last.
     pub rung: u16,
+    /// `idx` when the driver looked at `avail_event` last, or notified: what it made available
+    /// before is decided.
+    asked: u16,
     /// Whether the driver looked whether it has to notify, has to, and did not yet.
     pub due: bool,
     /// `used.idx`, as it was loaded last.
@@ -40,7 +43,7 @@ struct Stored {
 impl Shadow {
     /// Of a queue whose device has seen `idx`.
     pub(super) fn from(idx: u16) -> Self {
-        Self { idx, taken: idx, rung: idx, ..Self::default() }
+        Self { idx, taken: idx, rung: idx, asked: idx, ..Self::default() }
     }
 
     /// Whether slot `slot` is available, and the device has not taken it.
@@ -128,16 +131,17 @@ impl Shadow {
     pub(super) fn loaded(&mut self, field: Field, value: Option<u64>, size: u16, event_idx: bool) {
         match (field, value) {
             (Field::Ring(Ring::UsedIdx), Some(value)) => self.seen = value as u16,
-            (Field::UsedId(slot) | Field::UsedLen(slot), _) if size > 1 => {
-                if slot == self.consumed % size && self.consumed != self.seen {
-                    self.consumed = self.consumed.wrapping_add(1);
-                }
+            (Field::UsedId(slot) | Field::UsedLen(slot), _)
+                if size > 1 && slot == self.consumed % size && self.consumed != self.seen =>
+            {
+                self.consumed = self.consumed.wrapping_add(1);
             }
             (Field::Ring(Ring::UsedFlags), Some(flags)) if !event_idx => {
                 self.due = flags & 1 == 0 && self.rung != self.idx;
             }
-            (Field::Ring(Ring::AvailEvent), Some(event)) if event_idx => {
-                self.due = passed(event as u16, self.idx, self.rung);
+            (Field::Ring(Ring::AvailEvent), Some(event)) if event_idx && self.asked != self.idx => {
+                self.due = passed(event as u16, self.idx, self.asked);
+                self.asked = self.idx;
             }
             _ => {}
         }
@@ -145,7 +149,7 @@ impl Shadow {
 
     /// The driver rings the doorbell.
     pub(super) fn ring(&mut self) {
-        (self.rung, self.due) = (self.idx, false);
+        (self.rung, self.asked, self.due) = (self.idx, self.idx, false);
     }
 }
 

@@ -139,3 +139,6 @@ fn slots(queue: &Queue, shadow: &Shadow, idx: u16, out: &mut Out<'_>) {
         out.broken(expected, format!("one in slot {other}, and avail.idx = {idx:#06x}"));
     }
 }
+
+#[cfg(test)]
+mod tests;
