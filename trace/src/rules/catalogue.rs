@@ -54,6 +54,7 @@ pub const NOT_JUDGED: &[(&str, &str, &str)] = &[
     ("L4.1.4.11", "VIRTIO 1.4, 4.1.4.11", "it is a requirement on devices"),
     ("L5.2.5.3", "VIRTIO 1.4, 5.2.5.3", "it is a permission, which no driver can break"),
     ("P07", "PCI 3.0, 6.2.5.1", "it is a requirement on devices"),
+    (
         "D2.7.4.2-b",
         "VIRTIO 1.4, 2.7.4.2",
         "how many descriptors are more than a buffer needs, nothing says",
