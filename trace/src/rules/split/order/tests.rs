@@ -135,6 +135,18 @@ fn no_head_stands_behind_the_ring() {
 }
 
 #[test]
+fn with_event_idx_used_event_stands_behind_the_ring() {
+    let mut driver = Transcript::driven(1 << 29);
+    for idx in 1..=8 {
+        slot(&mut driver, u32::from(idx) - 1, 0);
+        index(&mut driver, idx.into());
+        work(&mut driver, idx, 0);
+    }
+    driver.ram(Area::UsedEvent, 0, 2, 8);
+    driver.breaks("I2.7.13-a", &[]);
+}
+
+#[test]
 fn the_index_does_not_leave_out_65535() {
     let mut driver = Transcript::driven(0);
     driver.ring(Ring::AvailIdx, 0xfffe);
