@@ -10,7 +10,7 @@ use core::{
 };
 
 use crate::{
-    hal::{DmaMemory, Hal},
+    hal::{DmaAccess, DmaMemory, Hal},
     log,
 };
 
@@ -118,8 +118,7 @@ impl<H: Hal> DmaBuffer<H> {
     /// # Panics
     /// It lies outside the buffer or is not aligned: a mistake of the driver.
     pub fn load<T: Field>(&self, offset: usize) -> T {
-        #[cfg(test)]
-        self.note::<T>(false, offset);
+        self.note(false, offset, size_of::<T>());
         // SAFETY: `field` answers with an aligned place inside memory that this buffer owns,
         // and every bit pattern is an integer.
         unsafe { self.field::<T>(offset).read_volatile() }
@@ -132,14 +131,12 @@ impl<H: Hal> DmaBuffer<H> {
     pub fn store<T: Field>(&mut self, offset: usize, value: T) {
         // SAFETY: `field` answers with an aligned place inside memory that this buffer owns.
         unsafe { self.field::<T>(offset).write_volatile(value) }
-        #[cfg(test)]
-        self.note::<T>(true, offset);
+        self.note(true, offset, size_of::<T>());
     }
 
-    #[cfg(test)]
-    fn note<T>(&self, store: bool, offset: usize) {
+    fn note(&self, store: bool, offset: usize, width: usize) {
         let address = self.memory.address.wrapping_add(offset as u64);
-        self.hal.dma_access(crate::hal::DmaAccess { store, address, width: size_of::<T>() });
+        self.hal.dma_access(DmaAccess { store, address, width });
     }
 
     /// Copies data in, before the device is told of it.
@@ -152,6 +149,7 @@ impl<H: Hal> DmaBuffer<H> {
         // SAFETY: both ranges are valid for the length, which was checked, and a slice of
         // ordinary memory does not overlap the memory that this buffer owns.
         unsafe { ptr::copy_nonoverlapping(data.as_ptr(), target, data.len()) }
+        self.note(true, 0, data.len());
         // The copy is made of ordinary stores: none may sink below the store that
         // tells the device.
         self.fence(Ordering::Release);
@@ -165,6 +163,7 @@ impl<H: Hal> DmaBuffer<H> {
         assert!(into.len() <= self.size, "more than the DMA buffer has");
         // Ordinary loads: none may rise above the load that saw the completion.
         self.fence(Ordering::Acquire);
+        self.note(false, 0, into.len());
         let source = self.memory.pointer.as_ptr();
         // SAFETY: both ranges are valid for the length, which was checked, and a slice of
         // ordinary memory does not overlap the memory that this buffer owns.
@@ -174,7 +173,6 @@ impl<H: Hal> DmaBuffer<H> {
     /// Keeps the accesses before it and those behind it in order, as `ordering` says.
     pub fn fence(&self, ordering: Ordering) {
         fence(ordering);
-        #[cfg(test)]
         self.hal.dma_fence(ordering);
     }
 

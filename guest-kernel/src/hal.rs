@@ -5,7 +5,7 @@
 //! against emulated devices. One call is one access: an implementation neither
 //! splits nor repeats nor combines accesses, because a test counts them.
 
-use core::{fmt, ptr::NonNull, time::Duration};
+use core::{fmt, ptr::NonNull, sync::atomic::Ordering, time::Duration};
 
 use crate::pci::ConfigAccess;
 
@@ -82,15 +82,14 @@ pub struct Vector {
     pub interrupt: Interrupt,
 }
 
-/// An access to DMA memory.
-#[cfg(test)]
+/// An access of a driver to DMA memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DmaAccess {
     /// Whether it is a store.
     pub store: bool,
     /// Its physical address.
     pub address: u64,
-    /// Its bytes.
+    /// Its bytes; more than 8 are copied, in whatever pieces.
     pub width: usize,
 }
 
@@ -184,13 +183,14 @@ pub trait Hal: Clone + 'static {
     /// Lets a little time pass, in a loop that looks at memory or a register.
     fn pause(&self);
 
-    /// A DMA buffer is about to load, or has just stored: a test plays the device here.
-    #[cfg(test)]
+    /// A DMA buffer is about to load, or has just stored: a machine that is a program sees it
+    /// here, and a test plays the device.
+    #[inline]
     fn dma_access(&self, _access: DmaAccess) {}
 
     /// A driver had its accesses to DMA memory kept in order.
-    #[cfg(test)]
-    fn dma_fence(&self, _ordering: core::sync::atomic::Ordering) {}
+    #[inline]
+    fn dma_fence(&self, _ordering: Ordering) {}
 
     /// Which mistake the drivers over it make, if any.
     #[cfg(feature = "mutants")]

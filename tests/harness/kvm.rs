@@ -1,6 +1,7 @@
 //! The bootable image under the VMM.
 
 use eclipse_devices::disk::Disk;
+use eclipse_devices::watch::Watching;
 use eclipse_devices::{PlatformConfig, Preset};
 use eclipse_trace::Entry;
 use eclipse_vmm::{Config, Machine, Outcome, Run, RunOptions};
@@ -27,6 +28,17 @@ pub fn boot_with_disk(cmdline: &str, disk: impl Disk + 'static) -> Run {
 /// As [`boot`].
 pub fn boot_with(cmdline: &str, devices: PlatformConfig) -> Run {
     run(Config { cmdline: cmdline.into(), devices, ..Config::default() })
+}
+
+/// What the guest of a successful boot with `devices` did, to memory as well where that is
+/// watched.
+///
+/// # Panics
+/// As [`entries`].
+pub fn watched(cmdline: &str, devices: PlatformConfig, watching: Watching) -> Vec<Entry> {
+    let run = run(Config { cmdline: cmdline.into(), devices, watching, ..Config::default() });
+    assert_eq!(run.outcome, Outcome::Success, "{}", String::from_utf8_lossy(&run.console));
+    run.recorder.entries().to_vec()
 }
 
 /// What the guest of a successful boot did.

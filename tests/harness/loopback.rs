@@ -1,22 +1,25 @@
 //! Driver and devices in one process, without KVM.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use eclipse_devices::disk::Disk;
 use eclipse_devices::fault::Fault;
 use eclipse_devices::pci::ECAM;
 use eclipse_devices::virtio::BlkConfig;
-use eclipse_devices::watch::Watch;
+use eclipse_devices::watch::{Watch, Watching};
 use eclipse_devices::{
     Completion, Host, Platform, PlatformConfig, Preset, Ram, Space, Stop, Wires,
 };
-use eclipse_kernel::hal::{DeviceMemory, DmaMemory, Hal, HalError, Interrupt, Vector, Word};
+use eclipse_kernel::hal::{
+    DeviceMemory, DmaAccess, DmaMemory, Hal, HalError, Interrupt, Vector, Word,
+};
 #[cfg(feature = "mutants")]
 use eclipse_kernel::mutant::Mutant;
 use eclipse_kernel::{mark, pci::ConfigAccess};
@@ -32,6 +35,8 @@ use crate::dma::DmaMap;
 #[derive(Clone)]
 pub struct Loopback {
     machine: Rc<RefCell<Machine>>,
+    /// What of RAM is watched, beside the machine: a driver's accesses to memory are many.
+    watching: Rc<Cell<Watching>>,
 }
 
 struct Machine {
@@ -43,11 +48,11 @@ struct Machine {
     vectors: u32,
     /// Virtual time: it passes with accesses and with waits, never by itself.
     clock: Duration,
-    /// Whether the drivers' marks are said.
-    marks: bool,
     /// Which mistake the drivers over it make.
     #[cfg(feature = "mutants")]
     mutant: Option<Mutant>,
+    /// Whether the drivers' marks are said.
+    marks: bool,
 }
 
 /// What the devices raised and nobody has taken yet.
@@ -131,11 +136,12 @@ impl Loopback {
             dma: DmaMap::default(),
             vectors: 0,
             clock: Duration::ZERO,
-            marks: false,
             #[cfg(feature = "mutants")]
             mutant: None,
+            marks: false,
         };
-        let machine = Self { machine: Rc::new(RefCell::new(machine)) };
+        let machine = Rc::new(RefCell::new(machine));
+        let machine = Self { machine, watching: Rc::default() };
         machine.inject(schedule);
         machine
     }
@@ -147,17 +153,25 @@ impl Loopback {
         self
     }
 
-    /// The same machine, whose drivers say at the debug mark what no access shows, as the image
-    /// does with `marks=on`.
-    pub fn marking(self) -> Self {
-        self.machine.borrow_mut().marks = true;
-        self
+    /// Records these accesses of the guest's drivers to DMA memory from now on, and the barriers
+    /// among them. A copy is recorded in the pieces in which the bootable image makes it.
+    pub fn watch(&self, watching: Watching) {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        platform.watch(&Host::new(memory, wires, recorder), watching);
+        self.watching.set(watching);
     }
 
     /// Has the drivers over it make this mistake.
     #[cfg(feature = "mutants")]
     pub fn make(&self, mutant: Option<Mutant>) {
         self.machine.borrow_mut().mutant = mutant;
+    }
+
+    /// The same machine, whose drivers say at the debug mark what no access shows, as the image
+    /// does with `marks=on`.
+    pub fn marking(self) -> Self {
+        self.machine.borrow_mut().marks = true;
+        self
     }
 
     /// What was recorded so far, in numbers.
@@ -289,6 +303,28 @@ impl Loopback {
         self.machine.borrow().dma.allocated()
     }
 
+    /// Records a driver's access to DMA memory, where it is watched.
+    fn see(&self, DmaAccess { store, address, width }: DmaAccess) {
+        let Machine { memory, platform, recorder, wires, .. } = &mut *self.machine.borrow_mut();
+        let mut host = Host::new(memory, wires, recorder);
+        let mut at = 0;
+        while at < width {
+            let piece = if width <= 8 {
+                width
+            } else if width - at >= 8 {
+                8
+            } else {
+                1
+            };
+            let (address, bytes) = (address + at as u64, piece as u8);
+            match store {
+                true => platform.stored_itself(&mut host, address, bytes),
+                false => platform.loads_itself(&mut host, address, bytes),
+            }
+            at += piece;
+        }
+    }
+
     fn device_address(memory: DeviceMemory, offset: u64, width: u8) -> u64 {
         let width = u64::from(width);
         assert!(offset + width <= memory.len, "register outside its window");
@@ -402,6 +438,20 @@ impl Hal for Loopback {
     fn pause(&self) {
         self.machine.borrow_mut().clock += Duration::from_micros(1);
         self.halt();
+    }
+
+    #[inline]
+    fn dma_access(&self, access: DmaAccess) {
+        if self.watching.get().is_on() {
+            self.see(access);
+        }
+    }
+
+    #[inline]
+    fn dma_fence(&self, ordering: Ordering) {
+        if self.watching.get().barriers && ordering == Ordering::SeqCst {
+            self.machine.borrow_mut().platform.barrier();
+        }
     }
 
     #[cfg(feature = "mutants")]

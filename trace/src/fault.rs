@@ -150,6 +150,9 @@ pub enum Effect {
         addr: u64,
         /// Bytes.
         len: u32,
+        /// What, where that is at most eight bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<u64>,
     },
     /// The device says that it needs a reset, and stops.
     NeedsReset,
@@ -291,7 +294,7 @@ impl fmt::Display for Effect {
             }
             Self::Interrupt => f.write_str("raises an interrupt for nothing"),
             Self::InterruptWithheld { vector } => write!(f, "withholds vector {vector}"),
-            Self::Memory { addr, len } => write!(f, "writes {len} bytes at {addr:#x}"),
+            Self::Memory { addr, len, .. } => write!(f, "writes {len} bytes at {addr:#x}"),
             Self::NeedsReset => f.write_str("gives up"),
             Self::Polled { queue } => write!(f, "looks at q{queue} unasked"),
             Self::Capacity { sectors } => write!(f, "has {sectors} sectors from now on"),

@@ -166,6 +166,16 @@ impl fmt::Display for Field {
 }
 
 impl Place {
+    /// Whether `width` bytes here are all of the address in a descriptor.
+    pub(crate) fn holds_address(self, width: u8) -> bool {
+        let whole = |offset| width == 8 && offset % 16 == 0;
+        match self {
+            Place::Area { area: Area::Desc | Area::PackedDesc, offset, .. } => whole(offset),
+            Place::Indirect { offset, .. } => whole(offset),
+            _ => false,
+        }
+    }
+
     /// The function whose queue it belongs to.
     pub fn function(&self) -> Bdf {
         match *self {

@@ -7,7 +7,7 @@ use std::fmt::{self, Write};
 
 use crate::names::Names;
 use crate::register::{Mechanism, Structure};
-use crate::{Access, DescriptorFlags, Direction, Entry, Event, Register, Space};
+use crate::{Access, DescriptorFlags, Direction, Entry, Event, Place, Register, Space};
 
 /// The transcript with sequence numbers and addresses, as `show` prints it.
 pub fn numbered(entries: &[Entry]) -> String {
@@ -121,7 +121,18 @@ impl fmt::Display for Line<'_> {
             }
             Event::Fault { fault, effect } => write!(f, "fault {fault}: {effect}"),
             Event::Ram { place, addr, access } => {
-                write!(f, "{place} at {} {access}", self.address(*addr))
+                match (self.names, place) {
+                    // The place says it all.
+                    (Some(_), Place::Area { .. }) => write!(f, "{place} ")?,
+                    _ => write!(f, "{place} at {} ", self.address(*addr))?,
+                }
+                // The address of a buffer, which is another one when the guest grows.
+                let named = self.names.filter(|_| place.holds_address(access.width()));
+                match named.and_then(|names| names.find(access.value())) {
+                    Some(name) if access.is_store() => write!(f, "<- {name}"),
+                    Some(name) => write!(f, "-> {name}"),
+                    None => write!(f, "{access}"),
+                }
             }
             Event::Barrier { function, queue, full } => {
                 let found = if *full { "a full barrier" } else { "no full barrier" };

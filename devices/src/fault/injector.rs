@@ -334,7 +334,12 @@ impl Injector {
 
     fn write(&mut self, stage: &mut Stage<'_>, index: usize, at: Option<u64>, bytes: &[u8]) {
         let Some(addr) = at else { return self.record(stage, index, Effect::Nothing) };
-        self.record(stage, index, Effect::Memory { addr, len: bytes.len() as u32 });
+        let value = (bytes.len() <= 8).then(|| {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(word)
+        });
+        self.record(stage, index, Effect::Memory { addr, len: bytes.len() as u32, value });
         // A fault that aims outside RAM hits nothing, as such a write on a bus would.
         let _ = stage.memory.write_slice(bytes, GuestAddress(addr));
     }

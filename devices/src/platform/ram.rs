@@ -69,15 +69,34 @@ impl Platform {
         self.record(host, address, Access::Store { width, value });
         let Some(mut faults) = self.faults.take() else {
             host.store_ram(address, width, value);
-            if self.watcher.follows() && self.watcher.exposes(address, width).is_some() {
-                self.look(host);
-            }
-            return self.watcher.stored(address, width);
+            return self.stored(host, address, width);
         };
         host.injecting(Some(&mut faults)).store_ram(address, width, value);
         self.watcher.stored(address, width);
         self.obey(host, &mut faults);
         self.lay_down(host, faults);
+    }
+
+    /// The guest is about to load `width` bytes (1 to 8) from its memory by itself: that is
+    /// recorded, where it is watched. Faults have no part in it.
+    pub fn loads_itself(&mut self, host: &mut Host<'_>, address: u64, width: u8) {
+        let value = host.read_ram(address, width);
+        self.record(host, address, Access::Load { width, value });
+    }
+
+    /// The guest has stored `width` bytes (1 to 8) to its memory by itself.
+    pub fn stored_itself(&mut self, host: &mut Host<'_>, address: u64, width: u8) {
+        let value = host.read_ram(address, width);
+        self.record(host, address, Access::Store { width, value });
+        self.stored(host, address, width);
+    }
+
+    /// There is something new in memory.
+    fn stored(&mut self, host: &Host<'_>, address: u64, width: u8) {
+        if self.watcher.follows() && self.watcher.exposes(address, width).is_some() {
+            self.look(host);
+        }
+        self.watcher.stored(address, width);
     }
 
     /// Whether it matters if the guest meets a full memory barrier before its next access. Who

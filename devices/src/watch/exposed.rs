@@ -35,9 +35,9 @@ struct Chain {
 }
 
 impl Exposed {
-    /// Of a queue that was just enabled.
-    pub(super) fn new(function: Bdf, areas: QueueAreas) -> Self {
-        Self { function, areas, next: 0, chains: Vec::new() }
+    /// Of a queue in which the device has come to `next`.
+    pub(super) fn new(function: Bdf, areas: QueueAreas, next: u32) -> Self {
+        Self { function, areas, next, chains: Vec::new() }
     }
 
     /// Whether this is still that queue.

@@ -195,17 +195,16 @@ impl Watcher {
         let Self { exposed, queues, .. } = self;
         exposed.retain(|queue| queues.iter().any(|(at, areas)| queue.is_of(*at, areas)));
         for (at, areas) in queues.iter() {
-            let known = exposed.iter().position(|queue| queue.is_of(*at, areas));
-            let known = known.unwrap_or_else(|| {
-                exposed.push(Exposed::new(*at, *areas));
-                exposed.len() - 1
-            });
             let of = |(function, progress): &&(Bdf, Progress)| {
                 function == at && progress.queue == areas.queue
             };
-            if let Some((_, progress)) = progress.iter().find(of) {
-                exposed[known].follow(host, progress);
-            }
+            let Some((_, progress)) = progress.iter().find(of) else { continue };
+            let known = exposed.iter().position(|queue| queue.is_of(*at, areas));
+            let known = known.unwrap_or_else(|| {
+                exposed.push(Exposed::new(*at, *areas, progress.next));
+                exposed.len() - 1
+            });
+            exposed[known].follow(host, progress);
         }
     }
 

@@ -1,12 +1,20 @@
-use super::{Rule, block, init, memory, notify, reset, split, status};
+use super::{
+    Rule, barrier, block, capability, common, config, dma, features, init, memory, notify, ownership,
+    packed, pci, reset, split, status, suspend, vectors,
+};
 
 /// The rules by topic, in the order in which a report lists them.
 const TOPICS: &[&[&[Rule]]] = &[
-    &[status::RULES, reset::RULES, init::RULES, init::failure::RULES],
-    &[notify::RULES],
+    &[status::RULES, features::RULES, features::offers::RULES, reset::RULES],
+    &[config::RULES, config::change::RULES],
+    &[init::RULES, init::failure::RULES, suspend::RULES],
+    &[capability::RULES, capability::comes_up::RULES],
+    &[common::RULES, vectors::RULES, notify::RULES],
     split::RULES,
+    packed::RULES,
     block::RULES,
-    &[memory::RULES],
+    &[memory::RULES, ownership::RULES, dma::RULES, barrier::RULES],
+    &[pci::access::RULES, pci::bars::RULES, pci::command::RULES],
 ];
 
 /// Every rule.

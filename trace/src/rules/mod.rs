@@ -11,23 +11,35 @@
 //! no example of was not exercised, which the report says too.
 
 mod at;
+mod barrier;
 mod block;
+mod capability;
 mod catalogue;
 mod class;
+mod common;
+mod config;
+mod dma;
+mod features;
 mod init;
 mod json;
 mod judge;
 mod memory;
 pub mod model;
 mod notify;
+mod ownership;
+mod packed;
+mod pci;
+mod ram;
 mod report;
 mod reset;
 mod split;
 mod state;
 mod status;
+mod suspend;
+mod text;
+mod vectors;
 #[cfg(test)]
 mod testing;
-mod text;
 
 use std::fmt;
 

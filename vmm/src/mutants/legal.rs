@@ -8,7 +8,7 @@ use eclipse_kernel::mutant::Mutant::{
 use super::{BATCH, Caught::Nothing, Devices, INIT, READ, Row, WRITE, driver, row};
 
 const ALL: &str = "rings=load,dma";
-const MIXED: &str = "scenario=soak count=40";
+const MIXED: &str = "scenario=soak count=20";
 
 const fn preset(preset: Preset) -> Devices {
     Devices { preset, ..Devices::MODERN }

@@ -90,14 +90,14 @@ pub(super) const ROWS: &[Row] = &[
     row(M130, MIXED, Rule("D2.7.10.1-f")).fault("F81"),
     // The used ring.
     row(M131, ROUND, Guest("no completion in time")).in_loopback(),
-    row(M132, ROUND, Guest("is not of an outstanding chain")).in_loopback(),
+    row(M132, ROUND, Guest("used.idx went from 65535")).in_loopback(),
     row(M133, BATCH, Guest("no completion in time")).on(FULL),
     row(M134, MIXED, Guest("VirtIO block device")).on(BY_TWOS),
     row(M135, READ, Silence("used.id 0x10000 is not")).fault("F65:id=0x10000"),
     row(M136, READ, Silence("the device wrote 0 bytes")).fault("F70:nth=2"),
     row(M137, INIT, Rule("I2.7.14-a")).watch("rings=load"),
     row(M138, "scenario=init interrupts=none", Guest("no completion in time")).on(LATE).on_kvm(),
-    row(M139, BATCH, Guest(LOST)).on(EVENT_IDX).fault("F95").on_kvm(),
+    row(M139, BATCH, Guest(LOST)).on(EVENT_IDX).fault("F95:nth=5,load=6").on_kvm(),
     row(M140, BATCH, Guest(LOST)).on(EVENT_IDX),
     // Interrupts.
     row(M141, "scenario=batch count=4 interrupts=intx", Rule("P26")),

@@ -198,7 +198,7 @@ impl<H: Hal> Interface<H> for Modern<H> {
         let Areas { desc, driver, device } = areas;
         let hal = self.common.hal();
         let (driver, device) = if mutated!(hal, M73) { (device, driver) } else { (driver, device) };
-        if mutated!(hal, M77 | L02) {
+        if mutated!(hal, M77) {
             self.common.store(common::QUEUE_ENABLE, 1);
         }
         for (low, high, address) in [
@@ -207,6 +207,9 @@ impl<H: Hal> Interface<H> for Modern<H> {
             (common::QUEUE_DEVICE_LOW, common::QUEUE_DEVICE_HIGH, device),
         ] {
             self.store_address(low, high, address);
+        }
+        if mutated!(hal, L02) {
+            self.common.store(common::QUEUE_ENABLE, 1);
         }
         if mutated!(hal, M80) {
             return Ok(());

@@ -134,8 +134,8 @@ fn parts(at: &At<'_>, out: &mut Out<'_>) {
         let (header, status) = (HEADER + sent, 1 + wanted);
         let seen = format!("{header} readable and {status} writable");
         out.broken(format!("an {kind} request with {fills} data only, after 16 or before 1"), seen);
-    } else if !right.is_multiple_of(unit) {
-        let expected = format!("{fills} data in sectors, and 16 and 1 bytes more");
+    } else if !right.is_multiple_of(unit) || right == 0 {
+        let expected = format!("{fills} data, and 16 bytes before or 1 behind it");
         out.broken(expected, format!("{right} bytes"));
     } else {
         sector_of_bytes(at, &request, out);

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::Bars;
 use crate::Access;
 use crate::register::{self, CapabilityKind, ConfigHeader};
 
@@ -8,6 +9,8 @@ pub struct ConfigSpace {
     bytes: Box<[Option<u8>; 256]>,
     /// The capabilities that were accessed.
     pub capabilities: Vec<Capability>,
+    /// The base address registers.
+    pub bars: Bars,
 }
 
 /// A capability that was accessed.
@@ -21,7 +24,7 @@ pub struct Capability {
 
 impl Default for ConfigSpace {
     fn default() -> Self {
-        Self { bytes: Box::new([None; 256]), capabilities: Vec::new() }
+        Self { bytes: Box::new([None; 256]), capabilities: Vec::new(), bars: Bars::default() }
     }
 }
 
@@ -59,6 +62,20 @@ impl ConfigSpace {
         self.get(capability.at + inside, width)
     }
 
+    /// The layout of the header, as it was loaded: 0 of a device, 1 of a bridge.
+    pub fn layout(&self) -> Option<u8> {
+        self.header(ConfigHeader::HeaderType).map(|layout| layout as u8 & 0x7f)
+    }
+
+    /// How many base address registers there are; six until it is known.
+    pub fn bar_count(&self) -> usize {
+        match self.layout() {
+            None | Some(0) => 6,
+            Some(1) => 2,
+            Some(_) => 1,
+        }
+    }
+
     pub(super) fn take(
         &mut self,
         offset: u16,
@@ -71,12 +88,19 @@ impl ConfigSpace {
                 self.capabilities.push(new);
             }
         }
+        if Bars::index(offset).is_some_and(|index| index < self.bar_count()) {
+            self.bars.take(offset, access);
+        }
         let bytes = access.value().to_le_bytes();
-        let start = usize::from(offset);
-        for (place, byte) in (start..start + usize::from(access.width())).zip(bytes) {
-            if let Some(known) = self.bytes.get_mut(place) {
+        for (place, byte) in (offset..offset + u16::from(access.width())).zip(bytes) {
+            let fixed = access.is_store() && READ_ONLY.contains(&place);
+            if let Some(known) = self.bytes.get_mut(usize::from(place)).filter(|_| !fixed) {
                 *known = Some(byte);
             }
         }
     }
 }
+
+/// Bytes that a store does not change, or not to what is stored (PCI 3.0, 6.1 and 6.2): IDs,
+/// STATUS, the class, the layout, the pointer to the capabilities and the pin.
+const READ_ONLY: [u16; 13] = [0, 1, 2, 3, 6, 7, 8, 9, 0xa, 0xb, 0xe, 0x34, 0x3d];

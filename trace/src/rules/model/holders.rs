@@ -18,6 +18,11 @@ impl Holders {
         state == Self::HELD || state != 0 && state == self.look
     }
 
+    /// Whether the device has this descriptor.
+    pub fn has(&self, index: u16) -> bool {
+        self.descriptors.get(usize::from(index)) == Some(&Self::HELD)
+    }
+
     /// The device looks what is available.
     pub(super) fn look(&mut self) {
         // It begins anew long before it would be `HELD`; a descriptor given back four thousand

@@ -3,22 +3,29 @@
 //! The model follows what was loaded and stored, and what devices did. It holds what several
 //! rules ask for; what one rule alone needs is that rule's.
 
+mod bars;
 mod chain;
 mod config;
 pub mod feature;
 mod holders;
+mod packed;
 mod queue;
+mod shadow;
 mod virtio;
 
 use std::ops::Range;
 
+pub use bars::{Bar, Bars};
 pub use chain::{Chain, Element};
 pub use config::{Capability, ConfigSpace};
 pub use holders::Holders;
+pub use packed::PackedShadow;
 pub use queue::{Half, Queue};
+pub use shadow::{Shadow, fields, passed};
 pub use virtio::{Features, Msix, Virtio, status};
 
-use crate::{Actor, Bdf, Effect, Entry, Event, Mark, MemoryKind, Register};
+use crate::register::Structure;
+use crate::{Access, Actor, Bdf, Entry, Event, Mark, MemoryKind, Place, Register};
 
 /// A PCI function.
 #[derive(Debug)]
@@ -113,11 +120,38 @@ impl Model {
                 register: Register::Config { function, offset, capability, .. },
                 access,
             } => {
-                self.at(function).config.take(offset, capability, access);
+                // Absent functions are many, and nothing is known of them.
+                let ones = u64::MAX >> (64 - 8 * u32::from(access.width().clamp(1, 8)));
+                let absent = !access.is_store() && access.value() == ones;
+                if !absent || self.function(function).is_some() {
+                    self.at(function).config.take(offset, capability, access);
+                }
+            }
+            Event::Register { register: Register::ResetControl, access }
+                if access.is_store() && access.value() & 4 != 0 =>
+            {
+                // The machine begins anew.
+                for function in &mut self.functions {
+                    function.config = ConfigSpace::default();
+                }
+                self.config_address = None;
             }
             Event::Register { register, access } => {
                 if let Some(function) = register.function() {
                     self.at(function).virtio.access(entry.seq, register, access);
+                }
+            }
+            Event::Ram { place: Place::Area { function, queue, area, offset }, addr, access } => {
+                self.at(function).virtio.accessed(queue, area, offset, addr, access);
+            }
+            // The driver has what it was answered, register or not.
+            Event::Refused {
+                register: Register::None { function, structure: Structure::Block, offset },
+                access: access @ Access::Load { .. },
+                ..
+            } => {
+                if let Ok(offset) = u16::try_from(offset) {
+                    self.at(function).virtio.configured(offset, access);
                 }
             }
             Event::Memory { kind, start, len } => {
@@ -125,8 +159,8 @@ impl Model {
             }
             Event::Fault { ref effect, .. } => {
                 self.faults += 1;
-                if let (Actor::Device(function), true) = (entry.by, forges(effect)) {
-                    self.at(function).virtio.forge();
+                if let Actor::Device(function) = entry.by {
+                    self.at(function).virtio.faulted(effect);
                 }
             }
             _ => {
@@ -140,17 +174,4 @@ impl Model {
             }
         }
     }
-}
-
-/// Whether it makes the driver see another state of a virtqueue than the transcript tells.
-fn forges(effect: &Effect) -> bool {
-    matches!(
-        effect,
-        Effect::RingLoad { .. }
-            | Effect::RingStore { .. }
-            | Effect::RingWrite { .. }
-            | Effect::UsedNotWritten { .. }
-            | Effect::UsedIdx { .. }
-            | Effect::Memory { .. }
-    )
 }

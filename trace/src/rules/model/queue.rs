@@ -1,6 +1,6 @@
-use super::{Chain, Element, Holders};
+use super::{Chain, Element, Holders, PackedShadow, Shadow, fields};
 use crate::register::CommonCfg;
-use crate::{Access, Entry, Event, Ring, Table};
+use crate::{Access, Area, Effect, Entry, Event, Ring, Table};
 
 /// A half of an address of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,14 @@ pub struct Queue {
     pub outstanding: Vec<Chain>,
     /// The descriptors that it has.
     pub holders: Holders,
+    /// How often it was notified when the device last looked what is available.
+    pub looked: u64,
+    /// What the driver stored to its rings, if they are watched.
+    pub shadow: Option<Box<Shadow>>,
+    /// The same of a packed ring.
+    pub packed: Option<Box<PackedShadow>>,
+    /// Whether a fault wrote to `avail_event`, which nobody asked for.
+    pub littered: bool,
     /// Whether a fault made the driver see another state of the rings than the transcript tells.
     pub forged: bool,
 }
@@ -111,6 +119,10 @@ impl Queue {
             walking: None,
             outstanding: Vec::new(),
             holders: Holders::default(),
+            looked: 0,
+            shadow: None,
+            packed: None,
+            littered: false,
             forged: false,
         }
     }
@@ -214,6 +226,9 @@ impl Queue {
     pub(super) fn notify(&mut self) {
         self.notified += 1;
         self.holders.look();
+        if let Some(shadow) = &mut self.shadow {
+            shadow.ring();
+        }
     }
 
     /// What an entry adds to the chain that the device is reading.
@@ -272,7 +287,15 @@ impl Queue {
     pub(super) fn take(&mut self, entry: &Entry) {
         match entry.event {
             Event::Ring { field, access, .. } => match (field, access.is_store()) {
-                (Ring::AvailIdx, false) => self.avail_idx = Some(access.value() as u16),
+                (Ring::AvailIdx, false) => {
+                    self.avail_idx = Some(access.value() as u16);
+                    self.looked = self.notified;
+                }
+                (Ring::AvailRing(_), false) => {
+                    if let Some(shadow) = &mut self.shadow {
+                        shadow.taken = shadow.taken.wrapping_add(1);
+                    }
+                }
                 (Ring::UsedIdx, true) => self.used_idx = Some(access.value() as u16),
                 (Ring::UsedFlags, true) => self.used_flags = Some(access.value() as u16),
                 (Ring::AvailEvent, true) => self.avail_event = Some(access.value() as u16),
@@ -286,6 +309,57 @@ impl Queue {
             }
             Event::PackedUsed { id, .. } => self.give_back(id),
             _ => {}
+        }
+    }
+
+    /// A fault had an effect on what is in the rings.
+    pub(super) fn faulted(&mut self, effect: &Effect) {
+        match *effect {
+            Effect::Memory { addr, value: Some(value), len: 2 } if self.device() == Some(addr) => {
+                self.used_flags = Some(value as u16);
+            }
+            Effect::Memory { addr, len: 2, .. } if self.avail_event_at() == Some(addr) => {
+                self.littered = true;
+            }
+            Effect::RingLoad { .. }
+            | Effect::RingStore { .. }
+            | Effect::UsedNotWritten { .. }
+            | Effect::UsedIdx { .. }
+            | Effect::Memory { .. } => self.forged = true,
+            _ => {}
+        }
+    }
+
+    /// Where `avail_event` of a split queue is.
+    fn avail_event_at(&self) -> Option<u64> {
+        self.device()?.checked_add(4 + 8 * u64::from(self.size()?))
+    }
+
+    /// The driver accessed an area of it that is watched.
+    pub(super) fn accessed(
+        &mut self,
+        area: Area,
+        offset: u32,
+        addr: u64,
+        access: Access,
+        event_idx: bool,
+    ) {
+        let ((area, offset), size) = (self.locate(area, offset, addr), self.size().unwrap_or(0));
+        if matches!(area, Area::PackedDesc | Area::DriverEvent | Area::DeviceEvent) {
+            let packed = self.packed.get_or_insert_default();
+            if access.is_store() {
+                let stores = fields(area, offset, access);
+                stores.for_each(|(field, value)| packed.stored(field, value, size));
+            }
+            return;
+        }
+        let before = self.avail_idx.unwrap_or(0);
+        let shadow = self.shadow.get_or_insert_with(|| Box::new(Shadow::from(before)));
+        for (field, value) in fields(area, offset, access) {
+            match access {
+                Access::Load { .. } => shadow.loaded(field, value, size, event_idx),
+                Access::Store { .. } => shadow.stored(field, value, size),
+            }
         }
     }
 
@@ -303,6 +377,9 @@ impl Queue {
         };
         for element in chain.elements.iter().filter(|element| element.table == Table::Queue) {
             self.holders.give_back(element.index);
+            if let Some(packed) = &mut self.packed {
+                packed.give_back(element.index);
+            }
         }
         if let Some(place) = place {
             self.outstanding.remove(place);

@@ -2,7 +2,7 @@ use std::mem;
 
 use super::{Queue, feature};
 use crate::register::{BlockCfg, CommonCfg, LegacyCfg, MsixEntry};
-use crate::{Access, Register};
+use crate::{Access, Area, Effect, Register};
 
 /// The bits of the device status (VIRTIO 1.4, 2.1).
 pub mod status {
@@ -114,9 +114,22 @@ impl Virtio {
         &mut self.queues[place]
     }
 
-    /// A fault forged what is in the rings.
-    pub(super) fn forge(&mut self) {
-        self.queues.iter_mut().for_each(|queue| queue.forged = true);
+    /// A fault had an effect.
+    pub(super) fn faulted(&mut self, effect: &Effect) {
+        self.queues.iter_mut().for_each(|queue| queue.faulted(effect));
+    }
+
+    /// The driver accessed an area of a queue.
+    pub(super) fn accessed(
+        &mut self,
+        queue: u16,
+        area: Area,
+        offset: u32,
+        addr: u64,
+        access: Access,
+    ) {
+        let event_idx = self.negotiated(feature::EVENT_IDX);
+        self.queue_mut(queue).accessed(area, offset, addr, access, event_idx);
     }
 
     /// Whether the queues are packed.
@@ -273,7 +286,7 @@ impl Virtio {
         self.needs_reset |= value != 0xff && value & status::DEVICE_NEEDS_RESET != 0;
     }
 
-    fn configured(&mut self, offset: u16, access: Access) {
+    pub(super) fn configured(&mut self, offset: u16, access: Access) {
         /// No device's configuration is longer, as far as a rule asks.
         const LONGEST: usize = 0x100;
         let start = usize::from(offset);

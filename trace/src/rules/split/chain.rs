@@ -39,6 +39,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                     ("at most 4294967296 bytes", format!("{bytes} bytes"))
                 });
             }
+            if goes_round(chain, last) {
+                return out.broken("an end of the chain", format!("{} once more", name(last)));
+            }
             if !last.flags.contains(DescriptorFlags::NEXT) || last.indirect() {
                 return;
             }
@@ -239,6 +242,13 @@ pub(in crate::rules) fn readable_behind_writable(chain: &Chain) -> Option<&Eleme
 fn follower(element: &Element, table: Table) -> Option<u16> {
     let goes_on = element.flags.contains(DescriptorFlags::NEXT) && !element.indirect();
     element.next.filter(|_| element.table == table && goes_on)
+}
+
+/// Whether a descriptor was in the chain before. In a long one that shows by its length.
+fn goes_round(chain: &Chain, last: &Element) -> bool {
+    let before = &chain.elements[..chain.elements.len() - 1];
+    let same = |element: &Element| (element.table, element.index) == (last.table, last.index);
+    before.len() < 64 && before.iter().any(same)
 }
 
 /// How many entries of its indirect table were read, and how many there are.

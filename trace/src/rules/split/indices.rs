@@ -1,5 +1,6 @@
 //! The available ring as the device reads it (VIRTIO 1.4, 2.7.6 and 2.7.13).
 
+use super::order;
 use crate::rules::{Level, Needs, Rule, Sees, plain};
 use crate::{Event, Ring, Table};
 
@@ -44,8 +45,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Recipe,
         needs: Needs::Nothing,
         text: "A chain is put into free descriptors, and its head into slot idx modulo the size.",
-        sees: Sees::RING.union(Sees::DESCRIPTOR),
+        sees: Sees::RING.union(Sees::DESCRIPTOR).union(Sees::RAM),
         start: plain!(|at, out| {
+            order::slot(at, out);
             let Some(queue) = at.queue() else { return };
             let Some(chain) = &queue.walking else { return };
             match (reads(&at.entry.event), &at.entry.event) {
@@ -76,8 +78,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Recipe,
         needs: Needs::Nothing,
         text: "The available index runs to 65535 and on to 0, whatever the size.",
-        sees: Sees::RING,
+        sees: Sees::RING.union(Sees::RAM),
         start: plain!(|at, out| {
+            order::round(at, out);
             let Some(queue) = at.queue().filter(|queue| !queue.forged) else { return };
             let (Some((Ring::AvailIdx, idx)), Some(size), Some(old)) =
                 (reads(&at.entry.event), queue.size().filter(|size| *size != 0), queue.avail_idx)

@@ -21,6 +21,30 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         }),
     },
     Rule {
+        id: "I2.7-a",
+        clause: "VIRTIO 1.4, 2.7",
+        level: Level::Recipe,
+        needs: Needs::Nothing,
+        text: "The areas of a queue, as long as its size makes them, do not overlap.",
+        sees: Sees::COMMON,
+        start: plain!(|at, out| {
+            let Some(queue) = enabled(at, false) else { return };
+            let Some(size) = queue.size().map(u64::from) else { return };
+            let areas = [
+                ("desc", queue.desc(), 16 * size),
+                ("driver", queue.driver(), 4 + 2 * size),
+                ("device", queue.device(), 4 + 8 * size),
+            ];
+            match overlap(areas) {
+                Some((one, other)) => {
+                    let expected = format!("room for {size} entries");
+                    out.broken(expected, format!("queue_{other} inside of queue_{one}"));
+                }
+                None => out.kept(),
+            }
+        }),
+    },
+    Rule {
         id: "D2.7.7.1-a",
         clause: "VIRTIO 1.4, 2.7.7.1",
         level: Level::Must,
@@ -81,6 +105,18 @@ pub(in crate::rules) fn enabled<'a>(at: &At<'a>, packed: bool) -> Option<&'a Que
     at.queue().filter(|_| at.virtio().is_some_and(|virtio| virtio.packed() == packed))
 }
 
+/// Two areas of which the second begins in the first.
+fn overlap(areas: [(&'static str, Option<u64>, u64); 3]) -> Option<(&'static str, &'static str)> {
+    areas.iter().find_map(|&(one, start, len)| {
+        let start = start?;
+        let inside = |address: u64| address.checked_sub(start).is_some_and(|at| at < len);
+        let begins = |&&(other, address, _): &&(_, Option<u64>, _)| {
+            other != one && address.is_some_and(inside)
+        };
+        areas.iter().find(begins).map(|(other, ..)| (one, *other))
+    })
+}
+
 /// Judges the addresses of areas that are to be aligned so.
 pub(in crate::rules) fn aligned(
     areas: impl Iterator<Item = (&'static str, Option<u64>, u64)>,
@@ -127,6 +163,20 @@ mod tests {
         driver.common(CommonCfg::QueueDeviceLow, 0x12004);
         driver.common(CommonCfg::QueueEnable, 1);
         driver.keeps("D2.7.1-a", 2);
+    }
+
+    #[test]
+    fn the_areas_of_a_queue_do_not_overlap() {
+        Transcript::driven(0).keeps("I2.7-a", 1);
+        let mut driver = Transcript::driven(0);
+        driver.common(CommonCfg::QueueDescLow, 0x10000);
+        driver.common(CommonCfg::QueueDriverLow, 0x10080);
+        driver.common(CommonCfg::QueueDeviceLow, 0x10094);
+        driver.common(CommonCfg::QueueEnable, 1);
+        driver.keeps("I2.7-a", 2);
+        driver.common(CommonCfg::QueueDriverLow, 0x10040);
+        driver.common(CommonCfg::QueueEnable, 1);
+        driver.breaks("I2.7-a", &["queue_driver inside of queue_desc"]);
     }
 
     #[test]

@@ -69,8 +69,23 @@ fn a_chain_that_never_ends_has_a_loop() {
     for index in 0..8 {
         device.desc(index % 3, 0x2000, 16, NEXT, (index + 1) % 3);
     }
-    device.breaks("D2.7.5.2-a", &["desc[1] goes on, as all before"]);
+    let again: Vec<_> = [0, 1, 2, 0, 1].map(|index| format!("desc[{index}] once more")).into();
+    assert_eq!(device.judged("D2.7.5.2-a").1, again);
     device.breaks("D2.7.5.3.1-c", &["8 and more"]);
+}
+
+#[test]
+fn a_chain_that_takes_all_descriptors_and_goes_on_has_a_loop() {
+    let mut device = Transcript::new();
+    device.negotiate([0, 1], [0, 1]);
+    device.enable(0, 128);
+    device.status(&[0x0f]);
+    device.ring(Ring::AvailIdx, 1);
+    device.ring(Ring::AvailRing(0), 0);
+    for index in 0..128 {
+        device.desc(index, 0x2000, 16, NEXT, (index + 1) % 128);
+    }
+    device.breaks("D2.7.5.2-a", &["desc[127] goes on, as all before"]);
 }
 
 #[test]

@@ -1,0 +1,107 @@
+//! What the image does to its block device, by QEMU's trace and by the record of `run`.
+//!
+//! Behind the feature `qemu`, because cargo cannot install QEMU; `./check` does.
+
+use std::{fs::File, io::BufReader, path::Path, process::Command};
+
+use eclipse_trace::{
+    Actor, Bdf, Entry, Event, Register,
+    import::qemu,
+    jsonl,
+    register::{CapabilityKind, CommonCfg, ConfigHeader, LegacyCfg, MsixCap},
+};
+
+fn eclipse_vmm(arguments: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_eclipse-vmm"))
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("the program does not start: {error}"));
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+}
+
+fn open(path: &Path) -> BufReader<File> {
+    BufReader::new(File::open(path).expect("it was written"))
+}
+
+/// What is the driver's doing and not the machine's: where capabilities and BARs are and what a
+/// device offers differ from one to the other.
+fn doing(entries: &[Entry]) -> Vec<String> {
+    let function: Bdf = "00:04.0".parse().expect("it is a function");
+    let begins =
+        |entry: &Entry| matches!(&entry.event, Event::Console { line } if line.contains("[BOOT]"));
+    let first = entries.iter().position(begins).expect("the kernel says that it starts");
+    let of_driver = |entry: &&Entry| match &entry.event {
+        Event::Register {
+            register: Register::Config { function: of, offset, capability, .. },
+            ..
+        } => {
+            let command = *offset == ConfigHeader::Command.offset();
+            let control = capability.is_some_and(|capability| {
+                let inside = offset - u16::from(capability.at);
+                capability.kind == CapabilityKind::Msix
+                    && inside == MsixCap::MessageControl.offset()
+            });
+            *of == function && (command || control)
+        }
+        Event::Register { register, access } => {
+            let offer = matches!(
+                register,
+                Register::Common { register: CommonCfg::DeviceFeature, .. }
+                    | Register::Legacy { register: LegacyCfg::DeviceFeatures, .. }
+            );
+            register.function() == Some(function) && !(offer && !access.is_store())
+        }
+        Event::Refused { register, .. } => register.function() == Some(function),
+        Event::Msix { .. } | Event::Intx { asserted: true, .. } => {
+            entry.by == Actor::Device(function)
+        }
+        _ => false,
+    };
+    let shown = |entry: &Entry| match entry.event {
+        // A line has another number there.
+        Event::Intx { .. } => "interrupt".to_string(),
+        _ => entry.to_string(),
+    };
+    entries[first..].iter().filter(of_driver).map(shown).collect()
+}
+
+/// What the same boot looks like in both.
+fn same(preset: &str, cmdline: &str) -> Vec<String> {
+    let directory = tempfile::tempdir().expect("the host has room");
+    let (log, trace) = (directory.path().join("qemu.log"), directory.path().join("ours.jsonl"));
+    let path = |path: &Path| path.to_str().expect("it is text").to_string();
+    // What both devices offer.
+    let cmdline = format!("{cmdline} features=0x244");
+    let options = ["--preset", preset, "--quiet", "--cmdline", &cmdline];
+    eclipse_vmm(&[&["qemu", "--record", &path(&log)], &options[..]].concat());
+    eclipse_vmm(&[&["run", "--warm", "--trace", &path(&trace)], &options[..]].concat());
+
+    let recording = qemu::read(open(&log)).expect("the log is whole");
+    let ours = jsonl::read(open(&trace)).expect("the trace is whole");
+    let (found, expected) = (doing(&recording.entries), doing(&ours.entries));
+    assert_eq!(found, expected, "{preset}: {cmdline}");
+    found
+}
+
+#[test]
+fn the_driver_does_the_same_on_the_modern_device() {
+    let found = same("modern", "scenario=read sector=3");
+    assert!(found.len() > 60 && found.iter().any(|line| line.contains("msix 1")), "{found:#?}");
+    same("modern", "scenario=write");
+    same("modern", "scenario=read interrupts=intx");
+}
+
+#[test]
+fn the_driver_does_the_same_on_the_packed_device() {
+    same("packed", "scenario=read");
+}
+
+#[test]
+fn the_driver_does_the_same_over_the_legacy_interface() {
+    let found = same("legacy", "scenario=read");
+    assert!(
+        found.len() > 30 && found.iter().any(|line| line.contains("legacy queue_notify")),
+        "{found:#?}"
+    );
+    same("transitional", "scenario=read transport=legacy");
+}
