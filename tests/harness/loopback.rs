@@ -48,11 +48,11 @@ struct Machine {
     vectors: u32,
     /// Virtual time: it passes with accesses and with waits, never by itself.
     clock: Duration,
+    /// Whether the drivers' marks are said.
+    marks: bool,
     /// Which mistake the drivers over it make.
     #[cfg(feature = "mutants")]
     mutant: Option<Mutant>,
-    /// Whether the drivers' marks are said.
-    marks: bool,
 }
 
 /// What the devices raised and nobody has taken yet.
@@ -136,9 +136,9 @@ impl Loopback {
             dma: DmaMap::default(),
             vectors: 0,
             clock: Duration::ZERO,
+            marks: false,
             #[cfg(feature = "mutants")]
             mutant: None,
-            marks: false,
         };
         let machine = Rc::new(RefCell::new(machine));
         let machine = Self { machine, watching: Rc::default() };
@@ -161,17 +161,17 @@ impl Loopback {
         self.watching.set(watching);
     }
 
-    /// Has the drivers over it make this mistake.
-    #[cfg(feature = "mutants")]
-    pub fn make(&self, mutant: Option<Mutant>) {
-        self.machine.borrow_mut().mutant = mutant;
-    }
-
     /// The same machine, whose drivers say at the debug mark what no access shows, as the image
     /// does with `marks=on`.
     pub fn marking(self) -> Self {
         self.machine.borrow_mut().marks = true;
         self
+    }
+
+    /// Has the drivers over it make this mistake.
+    #[cfg(feature = "mutants")]
+    pub fn make(&self, mutant: Option<Mutant>) {
+        self.machine.borrow_mut().mutant = mutant;
     }
 
     /// What was recorded so far, in numbers.

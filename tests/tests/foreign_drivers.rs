@@ -32,7 +32,7 @@ fn recording(name: &str) -> Recording {
 
 fn report(recording: &Recording) -> Report {
     let mut judge = Judge::by(recording.judged());
-    recording.entries.iter().for_each(|entry| judge.see(entry));
+    recording.show(&mut judge);
     judge.finish(End::Unknown)
 }
 
@@ -67,61 +67,103 @@ fn judged(name: &str, expected: &[Verdict], kept: &[&str]) {
 const MODERN: &[&str] = &[
     "D2.1.1-a",
     "D2.1.1-b",
+    "D2.2.1-a",
     "D3.1.1-b",
     "D3.1.1-c",
     "D3.1.1-g",
     "D3.1.1-h",
+    "D4.1.4.1-g",
+    "D4.1.4.3.2-a",
+    "D4.1.4.3.2-d",
+    "D4.1.4.3.2-f",
+    "D4.1.5.1.1.1-a",
     "D4.1.5.2.1-a",
     "D4.1.5.2.1-c",
+    "D6.1-a",
     "I4.1.4.4-a",
+    "P01",
+    "P12",
+    "P14",
 ];
 
-/// Both steps of the status in one store, right after the store of 0 and without a look whether
-/// the device is reset. All three are in `vp_reset` and its callers: SeaBIOS loads the ISR status
-/// where a modern device has the driver load the device status (4.1.4.3.2).
+/// SeaBIOS stores 0 to the status (line 1131), loads the ISR status where the driver of a modern
+/// device loads the device status until it is 0 (4.1.4.3.2), and then takes two steps at once,
+/// where 3.1.1 has ACKNOWLEDGE and then DRIVER. The capacity (lines 1155 and 1156) is two loads
+/// without `config_generation` before and after.
 const SEABIOS: &[Verdict] = &[
     ("D2.4.2-a", 1141, "guest   00:04.0 common device_status <- 03"),
     ("D4.1.4.3.2-e", 1141, "guest   00:04.0 common device_status <- 03"),
     ("D3.1.1-a", 1141, "guest   00:04.0 common device_status <- 03"),
+    ("D2.5.1-b", 1172, "guest   00:04.0 common device_status <- 0f"),
 ];
 
 #[test]
 fn seabios_does_not_wait_for_its_reset_and_takes_two_steps_at_once() {
     judged("seabios-modern", SEABIOS, MODERN);
-    judged("seabios-modern", SEABIOS, &["D3.1.1-d"]);
+    judged("seabios-modern", SEABIOS, &["D2.5.1-c", "D3.1.1-d", "P02", "P03"]);
 }
 
 #[test]
 fn seabios_over_the_legacy_interface() {
-    judged("seabios-legacy", &[], &["D2.1.1-a", "D2.1.1-b"]);
+    judged("seabios-legacy", &[], &["D2.1.1-a", "D2.1.1-b", "L2.7.2-a", "P02", "P03", "P12"]);
 }
+
+/// Long before it looks for devices, Linux asks an AMD processor's northbridge for the width of
+/// APIC IDs, at 0x68 of 00:18.0 (`early_init_amd`). QEMU's processor is AMD's and there is no
+/// such function; the vendor ID is loaded only afterwards (line 4). The drivers for virtio break
+/// nothing.
+const LINUX: &[Verdict] = &[("P02", 2, "guest   00:18.0 config +68 -> ffffffff")];
 
 #[test]
 fn linux_starts_and_stops_the_device_as_it_should() {
     for name in ["linux-modern", "linux-transitional", "linux-packed", "linux-intx"] {
-        judged(name, &[], MODERN);
-        judged(name, &[], &["D2.4.2-a", "D4.1.4.3.2-e", "D3.1.1-a", "D3.1.1-d"]);
+        judged(name, LINUX, MODERN);
+        judged(name, LINUX, &["D2.4.2-a", "D4.1.4.3.2-e", "D3.1.1-a", "D3.1.1-d", "P03", "P05"]);
+        judged(name, LINUX, &["D2.5.1-b", "D2.5.1-c", "D5.2.5.1-c"]);
     }
+    // With messages: each vector is read back, and the ISR status is left alone.
+    for name in ["linux-modern", "linux-transitional", "linux-packed"] {
+        judged(name, LINUX, &["D4.1.5.1.2.2-b", "D4.1.5.1.2.2-c", "D4.1.4.5.2-a"]);
+    }
+    judged("linux-packed", LINUX, &["D6.1-d", "D2.8.11-a", "D4.1.4.3.2-b"]);
 }
 
 #[test]
 fn linux_over_the_legacy_interface() {
-    judged("linux-legacy", &[], &["D2.1.1-a", "D2.1.1-b"]);
+    let kept = ["D2.1.1-a", "D2.1.1-b", "D2.5.1-c", "D4.1.5.1.2.2-c", "L2.7.2-a", "P05"];
+    judged("linux-legacy", LINUX, &kept);
 }
 
-/// `begin_init` of the crate's `Transport` stores 0 and then both steps at once (lines 430 and
-/// 433), and FEATURES_OK (443) is not loaded again before the queue is set up (454).
+/// The crate's bus enumeration asks for all eight functions of each device (lines 12 to 24),
+/// although header type 0 of 00:00.0 says that there is one. `begin_init` of its `Transport`
+/// stores 0 to the status (433) and then both steps at once (436); FEATURES_OK (446) is not
+/// loaded again before the queue is set up (457).
 const VIRTIO_DRIVERS: &[Verdict] = &[
-    ("D2.4.2-a", 433, "guest   00:04.0 common device_status <- 03"),
-    ("D4.1.4.3.2-e", 433, "guest   00:04.0 common device_status <- 03"),
-    ("D3.1.1-a", 433, "guest   00:04.0 common device_status <- 03"),
-    ("D3.1.1-d", 454, "guest   00:04.0 common queue_size <- 0010"),
+    ("P03", 12, "guest   00:00.1 config vendor_id -> ffffffff"),
+    ("P03", 14, "guest   00:00.2 config vendor_id -> ffffffff"),
+    ("P03", 16, "guest   00:00.3 config vendor_id -> ffffffff"),
+    ("P03", 18, "guest   00:00.4 config vendor_id -> ffffffff"),
+    ("P03", 20, "guest   00:00.5 config vendor_id -> ffffffff"),
+    ("P03", 22, "guest   00:00.6 config vendor_id -> ffffffff"),
+    ("P03", 24, "guest   00:00.7 config vendor_id -> ffffffff"),
+    ("D2.4.2-a", 436, "guest   00:04.0 common device_status <- 03"),
+    ("D4.1.4.3.2-e", 436, "guest   00:04.0 common device_status <- 03"),
+    ("D3.1.1-a", 436, "guest   00:04.0 common device_status <- 03"),
+    ("D3.1.1-d", 457, "guest   00:04.0 common queue_size <- 0010"),
 ];
 
 #[test]
 fn virtio_drivers_does_not_wait_for_its_reset_and_does_not_look_at_features_ok() {
     judged("virtio-drivers", VIRTIO_DRIVERS, MODERN);
-    judged("virtio-drivers-packed", VIRTIO_DRIVERS, MODERN);
+    judged("virtio-drivers", VIRTIO_DRIVERS, &["D2.5.1-b", "P02", "P05", "P08", "P15"]);
+}
+
+/// The crate has split queues only, and does not take RING_PACKED where it is offered (446).
+#[test]
+fn virtio_drivers_declines_a_packed_queue() {
+    let mut expected = VIRTIO_DRIVERS.to_vec();
+    expected.insert(10, ("D6.1-d", 446, "guest   00:04.0 common device_status <- 0b"));
+    judged("virtio-drivers-packed", &expected, MODERN);
 }
 
 const LOGS: [&str; 9] = [

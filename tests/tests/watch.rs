@@ -107,7 +107,7 @@ fn with_stores_alone_there_are_no_loads() {
 #[test]
 fn a_boot_touches_memory_on_kvm_as_in_loopback_event_for_event() {
     let watching = words("rings=load,dma,barriers");
-    for preset in [Preset::Modern, Preset::Legacy, Preset::Transitional, Preset::Packed] {
+    for preset in Preset::ALL {
         let devices = || preset.config(Box::new(MemoryDisk::new(default_image())));
         let machine = Loopback::with(devices());
         machine.watch(watching);

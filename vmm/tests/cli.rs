@@ -122,13 +122,29 @@ fn json_is_one_object_and_the_guest_goes_to_stderr() {
 }
 
 #[test]
+fn what_is_watched_is_counted_and_what_cannot_be_is_refused() {
+    let ram = |watch: &[&str]| {
+        let output = Place::new().call(&[&["--json"], watch].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        object["summary"]["ram"].as_u64().unwrap()
+    };
+    let (stores, all) = (ram(&["--watch", "rings"]), ram(&["--watch", "dma,rings=load"]));
+    assert!(ram(&[]) == 0 && stores > 50 && all > stores, "{stores} and {all}");
+    assert_eq!(ram(&["--watch", "rings", "--watch", "rings=load"]), all);
+    let refused = Place::new().refused(2, &["--watch", "ring"]);
+    let forms = "\"ring\" cannot be watched; write rings, rings=load, dma or barriers";
+    assert_says(&refused, &["--watch <WHAT>", forms]);
+}
+
+#[test]
 fn a_guest_that_dies_leaves_a_post_mortem() {
     let place = Place::with_kernel(&[&print("so far")[..], &UNDEFINED].concat());
     let output = place.call(&KERNEL);
     assert_eq!(output.status.code(), Some(4));
     let report = text(&output.stderr);
     assert_says(&report, &["the guest died: triple fault", "registers\n", "control\n"]);
-    assert_says(&report, &["instruction\n", "backtrace\n  #0 ", "last 1 events\n", "so far"]);
+    assert_says(&report, &["instruction\n", "backtrace\n  #0 ", "last 3 events\n", "so far"]);
     assert!(text(&output.stdout).ends_with("\nverdict: died: triple fault\n"));
 
     let place = Place::with_kernel(&SLEEP);
@@ -254,9 +270,9 @@ fn a_transcript_is_written_whole_or_not_at_all() {
     assert_eq!(fs::read(place.path("t.jsonl")).unwrap(), first);
     let shown = place.call(&["show", "t.jsonl"]);
     assert_eq!(shown.status.code(), Some(0));
-    assert_says(&text(&shown.stdout), &["     0  guest   console hello\n", "debug_exit <- 10\n"]);
-    let shown = place.call(&["show", "t.jsonl", "--kind", "port,mmio", "--from", "1", "--to", "1"]);
-    assert_eq!(text(&shown.stdout), "     1  guest   debug_exit <- 10\n");
+    assert_says(&text(&shown.stdout), &["     2  guest   console hello\n", "debug_exit <- 10\n"]);
+    let shown = place.call(&["show", "t.jsonl", "--kind", "port,mmio", "--from", "3", "--to", "3"]);
+    assert_eq!(text(&shown.stdout), "     3  guest   debug_exit <- 10\n");
     assert!(place.call(&["show", "t.jsonl", "--device", "00:04.0"]).stdout.is_empty());
 }
 
@@ -266,7 +282,7 @@ fn a_truncated_or_foreign_transcript_is_refused() {
     place.call(&["--quiet", "--trace", "t.jsonl", KERNEL[0], KERNEL[1]]);
     let whole = fs::read(place.path("t.jsonl")).unwrap();
     place.put("cut.jsonl", &whole[..whole.len() - 10]);
-    assert_says(&place.refused(3, &["show", "cut.jsonl"]), &["cut.jsonl is cut off after 2"]);
+    assert_says(&place.refused(3, &["show", "cut.jsonl"]), &["cut.jsonl is cut off after 4"]);
     place.put("empty.jsonl", b"");
     place.put("binary.jsonl", &[0xFF; 100]);
     for foreign in ["empty.jsonl", "binary.jsonl", "kernel.elf"] {

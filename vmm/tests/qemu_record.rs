@@ -2,7 +2,12 @@
 //!
 //! Behind the feature `qemu`, because cargo cannot install QEMU; `./check` does.
 
-use std::{fs::File, io::BufReader, path::Path, process::Command};
+use std::{
+    fs::File,
+    io::BufReader,
+    path::Path,
+    process::{Command, Output},
+};
 
 use eclipse_trace::{
     Actor, Bdf, Entry, Event, Register,
@@ -11,11 +16,15 @@ use eclipse_trace::{
     register::{CapabilityKind, CommonCfg, ConfigHeader, LegacyCfg, MsixCap},
 };
 
-fn eclipse_vmm(arguments: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_eclipse-vmm"))
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_eclipse-vmm"))
         .args(arguments)
         .output()
-        .unwrap_or_else(|error| panic!("the program does not start: {error}"));
+        .unwrap_or_else(|error| panic!("the program does not start: {error}"))
+}
+
+fn eclipse_vmm(arguments: &[&str]) {
+    let output = run(arguments);
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
 }
 
@@ -104,4 +113,40 @@ fn the_driver_does_the_same_over_the_legacy_interface() {
         "{found:#?}"
     );
     same("transitional", "scenario=read transport=legacy");
+}
+
+#[test]
+fn the_driver_is_judged_and_the_firmware_only_where_it_is_asked_for() {
+    let directory = tempfile::tempdir().expect("the host has room");
+    let log = directory.path().join("qemu.log");
+    let log = log.to_str().expect("it is text");
+    eclipse_vmm(&["qemu", "--record", log, "--quiet", "--cmdline", "scenario=read"]);
+    let judged = run(&["judge", "--qemu", log]);
+    assert_eq!(judged.status.code(), Some(0), "{judged:?}");
+    let firmware = run(&["judge", "--qemu", log, "--firmware"]);
+    assert_eq!(firmware.status.code(), Some(5), "{firmware:?}");
+    let text = String::from_utf8_lossy(&firmware.stdout).into_owned();
+    assert!(text.contains("D4.1.4.3.2-e"), "{text}");
+}
+
+#[test]
+fn a_machine_without_a_kernel_is_left_to_its_firmware_and_to_what_qemu_is_told() {
+    let directory = tempfile::tempdir().expect("the host has room");
+    let log = directory.path().join("qemu.log");
+    let path = log.to_str().expect("it is text");
+    // A boot sector that stores 0x10 to port 0xf4: mov al, 0x10; out 0xf4, al; hlt.
+    let disk = directory.path().join("disk.img");
+    let mut image = vec![0; 16 << 20];
+    image[..5].copy_from_slice(&[0xb0, 0x10, 0xe6, 0xf4, 0xf4]);
+    image[510..512].copy_from_slice(&[0x55, 0xaa]);
+    std::fs::write(&disk, image).expect("the host has room");
+    let disk = disk.to_str().expect("it is text");
+    let options = ["--quiet", "--no-kernel", "--disk", disk, "--", "-name", "firmware"];
+    eclipse_vmm(&[&["qemu", "--record", path], &options[..]].concat());
+    let recording = qemu::read(open(&log)).expect("the log is whole");
+    let rings = |entry: &&Entry| {
+        let notify = |register: &Register| matches!(register, Register::Notify { .. });
+        matches!(&entry.event, Event::Register { register, .. } if notify(register))
+    };
+    assert_eq!(recording.entries.iter().filter(rings).count(), 1, "SeaBIOS reads one sector");
 }

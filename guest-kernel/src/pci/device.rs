@@ -228,6 +228,8 @@ impl Device {
     }
 
     fn store_command<H: Hal>(&mut self, space: &ConfigSpace<H>, command: Command) {
+        let kept = Command::IO | Command::MEMORY | Command::BUS_MASTER | Command::INTX_DISABLE;
+        let command = if mutated!(space.hal(), M184) { command & kept } else { command };
         if mutated!(space.hal(), M17) {
             space.store(
                 Register::<u32>::at(COMMAND.offset()),

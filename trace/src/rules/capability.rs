@@ -100,8 +100,10 @@ pub(super) const RULES: &[Rule] = &[
             let aligned = matches!(window.length, 1 | 2 | 4) && window.offset % window.length == 0;
             out.check(aligned, || {
                 let Window { offset, length, .. } = window;
-                ("a length of 1, 2 or 4, and an offset that is a multiple of it",
-                 format!("{length} bytes at {offset:#x}"))
+                (
+                    "a length of 1, 2 or 4, and an offset that is a multiple of it",
+                    format!("{length} bytes at {offset:#x}"),
+                )
             });
         }),
     },
@@ -110,7 +112,7 @@ pub(super) const RULES: &[Rule] = &[
         clause: "VIRTIO 1.4, 4.1.4.9.2",
         level: Level::Must,
         needs: Needs::Occasion,
-        text: "pci_cfg_data is accessed only while the window is in a structure.",
+        text: "The field pci_cfg_data is accessed only while the window is in a structure.",
         sees: Sees::CONFIG,
         start: plain!(|at, out| {
             let Some(window) = window(at) else { return };
@@ -155,8 +157,9 @@ impl Window {
         })
     }
 
-    fn holds(&self, bar: u32, offset: u32) -> bool {
-        self.bar == bar && offset.checked_sub(self.offset).is_some_and(|inside| inside < self.length)
+    pub fn holds(&self, bar: u32, offset: u32) -> bool {
+        self.bar == bar
+            && offset.checked_sub(self.offset).is_some_and(|inside| inside < self.length)
     }
 
     fn covers(&self, other: &Window) -> bool {
@@ -214,7 +217,12 @@ impl Check for LookedFor {
             return;
         }
         let common = config.capability(CapabilityKind::Virtio(1));
-        out.check(common.is_some_and(|place| Window::of(config, place).is_some()), || {
+        // How long the structure is a driver may ask, or not (4.1.4.1).
+        let placed = |place| {
+            let loaded = |field: VirtioCap| config.field(place, field.offset(), field.width());
+            loaded(VirtioCap::Bar).is_some() && loaded(VirtioCap::Offset).is_some()
+        };
+        out.check(common.is_some_and(placed), || {
             ("the capability of the common configuration loaded before", "an access to it")
         });
     }

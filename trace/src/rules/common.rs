@@ -146,7 +146,9 @@ fn width(at: &At<'_>, out: &mut Out<'_>) {
 fn field(structure: Structure, offset: u32) -> Option<(&'static str, u8)> {
     let offset = u64::from(offset);
     match structure {
-        Structure::Common => CommonCfg::containing(offset).map(|field| (field.name(), field.width())),
+        Structure::Common => {
+            CommonCfg::containing(offset).map(|field| (field.name(), field.width()))
+        }
         Structure::Block => BlockCfg::containing(offset).map(|field| (field.name(), field.width())),
         Structure::Isr => Some(("isr_status", 1)),
         _ => None,
@@ -171,7 +173,10 @@ fn configured(at: &At<'_>, out: &mut Out<'_>) {
     }
     if let Some((register, _)) = at.common().filter(|_| queue.enabled) {
         let (name, index) = (register.name(), queue.index);
-        out.broken(format!("{name} before queue_enable"), format!("queue {index} altered after it"));
+        out.broken(
+            format!("{name} before queue_enable"),
+            format!("queue {index} altered after it"),
+        );
     }
 }
 

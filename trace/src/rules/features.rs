@@ -224,7 +224,8 @@ fn undefined<'a>(at: &At<'_>, features: &'a Features) -> impl Iterator<Item = u8
     let means = move |bit: u8| bit < 64 && BLOCK >> bit & 1 != 0;
     // Of another type's only those are known that are nobody's.
     let nobody = |bit: u8| (44..50).contains(&bit);
-    (0..128).filter(move |bit| features.has(*bit) && if block { !means(*bit) } else { nobody(*bit) })
+    (0..128)
+        .filter(move |bit| features.has(*bit) && if block { !means(*bit) } else { nobody(*bit) })
 }
 
 /// The bits that were offered without the one that each requires.

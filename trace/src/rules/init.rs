@@ -111,7 +111,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-mod order;
+pub(super) mod order;
 
 /// Whether the queue that is notified was not notified before, since the last reset.
 pub(super) fn first_notification(at: &At<'_>) -> bool {

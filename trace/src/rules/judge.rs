@@ -75,13 +75,27 @@ impl Judge {
 
     /// Looks at the next entry.
     pub fn see(&mut self, entry: &Entry) {
+        self.show(entry, true);
+    }
+
+    /// Looks at the next entry, which is another's doing: what it tells counts, and by whether it
+    /// keeps the rules this driver is not judged.
+    pub fn follow(&mut self, entry: &Entry) {
+        self.show(entry, false);
+    }
+
+    fn show(&mut self, entry: &Entry, judged: bool) {
         self.entries += 1;
         self.model.walk(entry);
         let at = At::new(entry, &self.model);
         let class = Sees::of(&entry.event).bits().trailing_zeros() as usize;
         for &number in &self.by_class[class] {
             let Seat { rule, check, tally } = &mut self.seats[usize::from(number)];
-            let findings = &mut self.findings;
+            let (mut no_tally, mut no_findings) = Default::default();
+            let (tally, findings) = match judged {
+                true => (tally, &mut self.findings),
+                false => (&mut no_tally, &mut no_findings),
+            };
             check.see(&at, &mut Out { rule, tally, findings, at: Some(&at) });
         }
         self.model.take(entry);

@@ -23,6 +23,7 @@ mod features;
 mod init;
 mod json;
 mod judge;
+mod legacy;
 mod memory;
 pub mod model;
 mod notify;
@@ -36,10 +37,10 @@ mod split;
 mod state;
 mod status;
 mod suspend;
-mod text;
-mod vectors;
 #[cfg(test)]
 mod testing;
+mod text;
+mod vectors;
 
 use std::fmt;
 

@@ -16,6 +16,8 @@ pub struct Devices {
     pub preset: Preset,
     /// What the block device offers beside its ordinary features.
     pub offer: Features,
+    /// The most bytes of a data buffer, with SIZE_MAX.
+    pub size_max: u32,
     /// The size of its queues.
     pub queue_size: u16,
     /// How many queues it has.
@@ -33,6 +35,7 @@ impl Devices {
     pub const MODERN: Self = Self {
         preset: Preset::Modern,
         offer: Features::empty(),
+        size_max: 1 << 20,
         queue_size: 256,
         queues: 1,
         lenient: false,
@@ -50,6 +53,7 @@ impl Devices {
             block.virtio.offer |= self.offer;
             block.virtio.queue_size = self.queue_size;
             block.blk.features |= self.offer;
+            block.blk.size_max = self.size_max;
             block.blk.queues = self.queues;
             if self.queues > 1 {
                 block.blk.features |= Features::MQ;
@@ -70,12 +74,13 @@ impl Devices {
 
 impl fmt::Display for Devices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { preset, offer, queue_size, queues, lenient, warm, completion } = *self;
+        let Self { preset, offer, size_max, queue_size, queues, lenient, warm, completion } = *self;
         let ordinary = Self::MODERN;
         let mut words = Vec::new();
         let mut say = |differs: bool, word: String| words.extend(differs.then_some(word));
         say(preset != ordinary.preset, preset.to_string());
         say(!offer.is_empty(), format!("{offer}"));
+        say(size_max != ordinary.size_max, format!("size_max {size_max}"));
         say(queue_size != ordinary.queue_size, format!("size {queue_size}"));
         say(queues != 1, format!("{queues} queues"));
         say(lenient, "lenient".into());

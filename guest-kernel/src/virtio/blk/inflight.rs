@@ -120,7 +120,7 @@ impl<H: Hal> VirtioBlk<H> {
         self.look_at_config()?;
         let limits = self.limits(kind, sector, sectors)?;
         // 5.2.6.1: unmap is for write-zeroes alone, and only a permission.
-        let unmap = unmap && limits.may_unmap;
+        let unmap = unmap && limits.may_unmap || mutated!(&self.hal, M163);
         self.submit(kind, sector, RANGE, &request::range(sector, sectors, unmap))
     }
 
@@ -183,6 +183,14 @@ impl<H: Hal> VirtioBlk<H> {
                 let submitted = queue.submit(slot, &chain);
                 submitted.map_err(|source| Error::Queue { queue: number, source })?;
                 self.slots.set(slot, Stage::Device { queue: number });
+                if let Some(data) =
+                    self.slots.data(slot).filter(|data| mutated!(data.hal(), M182 | M183))
+                {
+                    let first = data.load::<u8>(0);
+                    if mutated!(data.hal(), M183) {
+                        data.store(0, first);
+                    }
+                }
                 self.turn = (index + 1) % count;
                 return Ok(());
             }
@@ -351,10 +359,8 @@ impl<H: Hal> VirtioBlk<H> {
     /// Starts the device again, because of a request that it has for too long.
     fn recover_from(&mut self, Request { kind, sector, .. }: Request) -> Result<(), Error> {
         if mutated!(&self.hal, M159) {
-            let overdue = self.slots.with_device();
-            let lost = Stage::Lost(Error::TimedOut { kind, sector });
-            overdue.into_iter().for_each(|slot| self.slots.set(slot, lost));
-            return Ok(());
+            let mut overdue = self.slots.with_device().into_iter();
+            return overdue.try_for_each(|slot| self.enqueue(slot));
         }
         let needs_reset = self.transport.needs_reset();
         self.recover(match needs_reset {

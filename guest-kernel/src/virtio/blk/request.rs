@@ -140,7 +140,8 @@ impl<H: Hal> Headers<H> {
         page.store(place, request.kind as u32);
         page.store(place + 4, 0_u32);
         let unit = if mutated!(page.hal(), M147) { 512 } else { 1 };
-        page.store(place + 8, request.header_sector() * unit);
+        let flush = request.kind == Kind::Flush && mutated!(page.hal(), M161);
+        page.store(place + 8, request.header_sector() * unit + u64::from(flush));
         let status = if mutated!(page.hal(), M146) { 0 } else { NOT_WRITTEN };
         page.store(place + STATUS, status);
     }
@@ -192,6 +193,9 @@ impl<H: Hal> Headers<H> {
     }
 }
 
+/// Where a kernel's image is: nothing for a device to write to.
+const TEXT: u64 = 0x20_0000;
+
 /// What a mutant makes of the chain of a request.
 fn mutate<H: Hal>(chain: &mut Vec<Segment>, request: &Request, data: Option<&DmaBuffer<H>>) {
     let Some(data) = data.filter(|_| request.bytes > 0) else { return };
@@ -210,7 +214,10 @@ fn mutate<H: Hal>(chain: &mut Vec<Segment>, request: &Request, data: Option<&Dma
         _ if mutated!(hal, M113) => chain[1].address = data.virtual_address(),
         Kind::Read if mutated!(hal, M149) => chain[1].len -= 1,
         Kind::Read if mutated!(hal, M150) => chain[1].len += 1,
-        _ if mutated!(hal, L09) => cut(chain),
+        Kind::GetId if mutated!(hal, M162) => chain[1].len = 16,
+        Kind::GetId if mutated!(hal, M181) => chain[1].address = TEXT,
+        Kind::WriteZeroes if mutated!(hal, M164) => chain[1].len -= 1,
+        _ if mutated!(hal, L09 | M179) => cut(chain),
         _ => {}
     }
 }

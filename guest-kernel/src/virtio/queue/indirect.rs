@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::{DESC, NEXT, PAGE, Segment, WRITE};
+use super::{DESC, INDIRECT, NEXT, PAGE, Segment, WRITE};
 use crate::{
     dma::{DmaBuffer, DmaError},
     hal::Hal,
+    mutant::mutated,
 };
 
 /// The most segments that a table holds.
@@ -56,6 +57,7 @@ impl<H: Hal> Tables<H> {
             let at = base + DESC * position;
             let last = position + 1 == segments.len();
             let flags = if segment.device_writes { WRITE } else { 0 };
+            let flags = flags | if mutated!(page.hal(), M166) { INDIRECT } else { 0 };
             page.store(at, segment.address);
             page.store(at + 8, segment.len);
             // Behind address and length: flags and `next`, or buffer ID and flags.

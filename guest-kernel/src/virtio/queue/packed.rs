@@ -8,7 +8,7 @@ use super::{
     check,
     indirect::{Order, Tables},
 };
-use crate::{dma::DmaBuffer, hal::Hal};
+use crate::{dma::DmaBuffer, hal::Hal, mutant::mutated};
 
 /// Descriptor flag: available, where it is as the ring wrap counter and USED is not (2.8.1).
 const AVAIL: u16 = 1 << 7;
@@ -120,7 +120,8 @@ impl<H: Hal> PackedQueue<H> {
 
     pub(super) fn areas(&self) -> Areas {
         let at = |offset| self.memory.address() + offset as u64;
-        Areas { desc: at(0), driver: at(self.driver_event()), device: at(self.device_event()) }
+        let desc = if mutated!(self.memory.hal(), M74) { 8 } else { 0 };
+        Areas { desc: at(desc), driver: at(self.driver_event()), device: at(self.device_event()) }
     }
 
     fn driver_event(&self) -> usize {
@@ -155,7 +156,9 @@ impl<H: Hal> PackedQueue<H> {
 
     /// VIRTIO 1.4, 2.8.21: all descriptors, but the flags of the first, then those.
     pub(super) fn submit(&mut self, segments: &[Segment]) -> Result<u16, Error> {
-        check(segments, self.size)?;
+        if !mutated!(self.memory.hal(), M107) {
+            check(segments, self.size)?;
+        }
         let Some(id) = self.ids.first().filter(|_| self.fits(segments.len())) else {
             return Err(Error::Full);
         };
@@ -182,7 +185,8 @@ impl<H: Hal> PackedQueue<H> {
             self.store_descriptor(at.slot, segment, id);
             if at == head {
                 head_flags = flags;
-            } else {
+            }
+            if at != head || mutated!(self.memory.hal(), M88) {
                 self.store_flags(at.slot, flags);
             }
             self.next_avail = at.advance(1, self.size);
@@ -190,9 +194,12 @@ impl<H: Hal> PackedQueue<H> {
         // 2.8.17, 2.8.21.1.1: the first descriptor becomes available when all are written.
         self.memory.fence(Ordering::Release);
         self.store_flags(head.slot, head_flags);
+        if mutated!(self.memory.hal(), M116) {
+            self.memory.store(DESC * usize::from(head.slot), segments[0].address);
+        }
         // At most `size`, so it fits.
         let slots = segments.len() as u16;
-        self.free -= slots;
+        self.free -= if mutated!(self.memory.hal(), M119) { 0 } else { slots };
         self.chains.hand_over(id, slots);
         self.unannounced = self.unannounced.saturating_add(slots.into());
     }
@@ -215,7 +222,9 @@ impl<H: Hal> PackedQueue<H> {
             return false;
         }
         // 2.8.21.3.1: a full barrier between the store of the flags and the load.
-        self.memory.fence(Ordering::SeqCst);
+        if !mutated!(self.memory.hal(), M91) {
+            self.memory.fence(Ordering::SeqCst);
+        }
         // Both fields at once, so that they belong together.
         let event = self.memory.load::<u32>(self.device_event());
         let (desc, flags) = (event as u16, (event >> 16) as u16);

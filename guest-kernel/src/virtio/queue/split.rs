@@ -110,7 +110,10 @@ impl<H: Hal> SplitQueue<H> {
         Areas {
             desc: at(desc),
             driver: at(self.layout.avail + driver),
-            device: at(self.layout.used + device),
+            device: match mutated!(self.memory.hal(), M176) {
+                false => at(self.layout.used + device),
+                true => at(self.layout.avail + RING),
+            },
         }
     }
 
@@ -176,7 +179,7 @@ impl<H: Hal> SplitQueue<H> {
         for (segment, more) in segments.iter().zip((0..segments.len()).rev()) {
             let index = self.free.take();
             let next = self.free.first().filter(|_| more > 0);
-            let next = self.mutated_next(next, head, index, more);
+            let next = self.mutated_next(next, head, index);
             self.store_descriptor(index, segment, flags, next);
         }
         if let Some(head) = head {
@@ -189,6 +192,8 @@ impl<H: Hal> SplitQueue<H> {
         let base = DESC * usize::from(index);
         let write = if segment.device_writes { WRITE } else { 0 };
         let goes_on = if next.is_some() { NEXT } else { 0 };
+        let both = flags == INDIRECT && mutated!(self.memory.hal(), M168);
+        let goes_on = if both { NEXT } else { goes_on };
         self.memory.store(base, segment.address);
         self.memory.store(base + 8, segment.len);
         self.memory.store(base + 12, flags | write | goes_on);
@@ -197,17 +202,12 @@ impl<H: Hal> SplitQueue<H> {
     }
 
     /// How a chain goes on behind `index`, where a mutant has it otherwise than `next`.
-    fn mutated_next(
-        &self,
-        next: Option<u16>,
-        head: Option<u16>,
-        index: u16,
-        more: usize,
-    ) -> Option<u16> {
+    fn mutated_next(&self, next: Option<u16>, head: Option<u16>, index: u16) -> Option<u16> {
         match self.memory.hal() {
             hal if mutated!(hal, M100) && head == Some(index) => None,
-            hal if mutated!(hal, M101) && more == 0 => head,
-            hal if mutated!(hal, M102) => next.map(|next| (next + 1) % self.size),
+            hal if mutated!(hal, M101) => next.or(Some(index)),
+            hal if mutated!(hal, M177) => next.map(|_| self.size),
+            hal if mutated!(hal, M102) => next.map(|next| (next + self.size / 2) % self.size),
             _ => next,
         }
     }
@@ -274,6 +274,9 @@ impl<H: Hal> SplitQueue<H> {
         self.memory.fence(Ordering::Acquire);
         let id = early.unwrap_or_else(|| self.memory.load(element));
         let len = self.memory.load(element + 4);
+        if mutated!(self.memory.hal(), M178) {
+            self.memory.store(element, 0_u32);
+        }
         let id = match self.memory.hal() {
             hal if mutated!(hal, M134) => {
                 self.memory.load::<u16>(self.layout.avail + RING + 2 * slot).into()

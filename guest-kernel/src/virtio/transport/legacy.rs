@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     hal::Hal,
+    mutant::mutated,
     pci::{self, Bar, Window},
     virtio::registers::{blk, legacy},
 };
@@ -101,6 +102,7 @@ impl<H: Hal> Interface<H> for Legacy<H> {
     /// (VIRTIO 1.4, 2.7.2).
     fn store_queue_size(&self, queue: u16, size: u16) -> Result<(), Error> {
         match self.ports.load(legacy::QUEUE_SIZE) {
+            _ if mutated!(self.ports.hal(), M63) => Ok(()),
             offered if offered == size => Ok(()),
             offered => Err(Error::QueueSizeFixed { queue, size, offered }),
         }

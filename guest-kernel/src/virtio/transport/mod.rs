@@ -19,6 +19,7 @@ pub use super::error::Error;
 use super::{
     features::Features,
     queue::Areas,
+    registers::blk,
     status::{Isr, Status},
     structure::{Kind, Listed},
 };
@@ -221,10 +222,16 @@ impl<H: Hal> Transport<H> {
         if !features.contains(Features::VERSION_1) && !mutated!(self.hal(), M44) {
             return Err(Error::NoVersion1);
         }
+        if mutated!(self.hal(), M170) {
+            self.store_config(blk::WRITEBACK, 1)?;
+        }
+        if mutated!(self.hal(), M171) {
+            self.load_config(blk::WRITEBACK)?;
+        }
         if mutated!(self.hal(), M39) {
             self.raise(Status::FEATURES_OK);
         }
-        let unasked = if mutated!(self.hal(), M42) { 1 << 40 } else { 0 };
+        let unasked = if mutated!(self.hal(), M42) { 3 << 40 } else { 0 };
         let mut stored = Features::from_bits_retain(features.bits() | unasked);
         stored.set(Features::VERSION_1, !mutated!(self.hal(), M43));
         self.registers.get().store_features(stored.bits());
@@ -406,6 +413,9 @@ impl<H: Hal> Transport<H> {
         }
         if !mutated!(self.hal(), M49) {
             self.raise(Status::DRIVER_OK);
+        }
+        if mutated!(self.hal(), M172) {
+            self.raise(Status::from_bits_retain(0x10));
         }
         if mutated!(self.hal(), M15) {
             self.pci.enable_device(&mut self.device, true);

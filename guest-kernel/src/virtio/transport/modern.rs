@@ -167,6 +167,7 @@ impl<H: Hal> Interface<H> for Modern<H> {
         } else if mutated!(self.common.hal(), M67) {
             self.common.store(wide(common::QUEUE_SIZE), u32::from(size));
         } else if !mutated!(self.common.hal(), M62 | M63 | L13) {
+            let size = if mutated!(self.common.hal(), M174) { 0 } else { size };
             self.common.store(common::QUEUE_SIZE, size);
         }
         Ok(())
@@ -180,6 +181,9 @@ impl<H: Hal> Interface<H> for Modern<H> {
         let off = if mutated!(hal, M126) { 0 } else { self.common.load(common::QUEUE_NOTIFY_OFF) };
         if mutated!(hal, M82) {
             self.common.store(common::QUEUE_SELECT, queue);
+        }
+        if mutated!(hal, M173) {
+            self.common.store(common::QUEUE_NOTIFY_OFF, off);
         }
         let multiplier = self.structures.notify_off_multiplier;
         let offset = u64::from(off) * u64::from(if mutated!(hal, M26) { 0 } else { multiplier });

@@ -20,6 +20,7 @@
 mod bus;
 mod config;
 mod error;
+mod firmware;
 mod line;
 mod note;
 mod reader;
@@ -32,7 +33,7 @@ pub use error::{Error, Lacking};
 pub use note::Note;
 
 use crate::Entry;
-use crate::rules::{self, Rule};
+use crate::rules::{self, Judge, Rule};
 
 /// What a log shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Recording {
     pub entries: Vec<Entry>,
     /// For each entry the line of the log that shows it, from 1.
     pub lines: Vec<u64>,
+    /// For each entry whether it is what SeaBIOS did, before the guest that it booted.
+    pub by_firmware: Vec<bool>,
     /// What the log does not show.
     pub notes: Vec<Note>,
 }
@@ -52,16 +55,14 @@ impl Recording {
         rules::all().filter(move |rule| !left_out.iter().any(|name| rule.id.starts_with(name)))
     }
 
-    /// The same record from line `line` of the log on: what came before, such as what firmware
-    /// did, is known and not shown.
-    pub fn since(mut self, line: u64) -> Self {
-        let first = self.lines.partition_point(|shown| *shown < line);
-        self.entries.drain(..first);
-        self.lines.drain(..first);
-        for (entry, seq) in self.entries.iter_mut().zip(0..) {
-            entry.seq = seq;
+    /// Shows the record to a judge, who hears of what the firmware did and does not judge it.
+    pub fn show(&self, judge: &mut Judge) {
+        for (entry, firmware) in self.entries.iter().zip(&self.by_firmware) {
+            match firmware {
+                true => judge.follow(entry),
+                false => judge.see(entry),
+            }
         }
-        self
     }
 }
 

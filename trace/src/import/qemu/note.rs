@@ -34,6 +34,11 @@ pub enum Note {
         /// What QEMU calls it.
         name: Box<str>,
     },
+    /// SeaBIOS drove devices before the guest did.
+    Firmware {
+        /// The last access that is its.
+        line: u64,
+    },
     /// The guest's processor is not the only one: their accesses stand in the order in which
     /// QEMU carried them out.
     Processors {
@@ -80,6 +85,11 @@ const IN_MEMORY: &[&str] = &[
 ];
 
 impl Note {
+    /// Whether it says that a part of the record is not judged for being the firmware's.
+    pub fn is_firmware(&self) -> bool {
+        matches!(self, Note::Firmware { .. })
+    }
+
     /// The rules about which nothing can be said for this, by their identifiers or by what
     /// these begin with.
     pub fn not_judged(&self) -> &'static [&'static str] {
@@ -90,6 +100,7 @@ impl Note {
             Note::RefusedUnseen
             | Note::PlaceAssumed { .. }
             | Note::NoBlockDevice { .. }
+            | Note::Firmware { .. }
             | Note::Processors { .. } => &[],
         }
     }
@@ -123,6 +134,11 @@ impl fmt::Display for Note {
             Note::NoBlockDevice { line, function, name } => {
                 write!(f, "line {line}: {function} is {name}, no block device, and left out")
             }
+            Note::Firmware { line } => write!(
+                f,
+                "up to line {line} SeaBIOS drives the devices, before the guest does; that is \
+                 followed and not judged"
+            ),
             Note::Processors { line } => write!(
                 f,
                 "line {line}: the guest has several processors; their accesses stand in QEMU's \

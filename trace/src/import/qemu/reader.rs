@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 
 use super::bus::{Bus, Claim, Owner, unclaimed};
+use super::firmware::Firmware;
 use super::line::{Line, RegionAccess};
 use super::serial::Serial;
 use super::virtio::Part;
@@ -19,6 +20,7 @@ pub(super) struct Reader {
     notes: Vec<Note>,
     bus: Bus,
     serial: Serial,
+    firmware: Firmware,
     /// The region of CONFIG_ADDRESS, of which a machine has one.
     config_region: Option<u64>,
     /// QEMU's queues to ours.
@@ -114,6 +116,10 @@ impl Reader {
                 if let Some(line) = self.serial.access(address, access) {
                     self.record(Actor::Guest, Event::Console { line });
                 }
+                return Ok(());
+            }
+            "io" | "isa-debugcon" if address == Firmware::PORT => {
+                self.firmware.says(access);
                 return Ok(());
             }
             "isa-debug-exit" => Event::Register { register: Register::DebugExit, access },
@@ -212,7 +218,9 @@ impl Reader {
 
     fn record(&mut self, by: Actor, event: Event) {
         let seq = self.entries.len() as u64;
-        self.entries.push(Entry { seq, rip: None, by, event });
+        let entry = Entry { seq, rip: None, by, event };
+        self.firmware.take(&entry, &self.entries);
+        self.entries.push(entry);
         self.lines.push(self.line);
     }
 
@@ -235,8 +243,12 @@ impl Reader {
         if !self.seen.interrupt {
             notes.push(Note::InterruptsUnseen);
         }
+        let by_firmware = self.firmware.entries;
+        if let Some(last) = by_firmware.iter().rposition(|firmware| *firmware) {
+            notes.push(Note::Firmware { line: self.lines[last] });
+        }
         notes.append(&mut self.notes);
-        Ok(Recording { entries: self.entries, lines: self.lines, notes })
+        Ok(Recording { entries: self.entries, lines: self.lines, by_firmware, notes })
     }
 
     /// Capabilities do not move, so what the driver found in the end was there from the start.

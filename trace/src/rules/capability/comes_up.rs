@@ -32,12 +32,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         "A device with the transitional ID of its type is driven.",
         || Box::new(ComesUp::with(transitional_id)),
     ),
-    rule(
-        "D4.1.2.2-c",
-        "VIRTIO 1.4, 4.1.2.2",
-        "A device of any revision is driven.",
-        || Box::new(ComesUp::with(revision)),
-    ),
+    rule("D4.1.2.2-c", "VIRTIO 1.4, 4.1.2.2", "A device of any revision is driven.", || {
+        Box::new(ComesUp::with(revision))
+    }),
     rule(
         "D4.1.4.1-a",
         "VIRTIO 1.4, 4.1.4.1",
@@ -56,12 +53,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         "Capabilities with a reserved BAR are passed over.",
         || Box::new(ComesUp::with(reserved_bar)),
     ),
-    rule(
-        "D4.1.4.1-f",
-        "VIRTIO 1.4, 4.1.4.1",
-        "A structure of surprising length is taken.",
-        || Box::new(ComesUp::with(long_structure)),
-    ),
+    rule("D4.1.4.1-f", "VIRTIO 1.4, 4.1.4.1", "A structure of surprising length is taken.", || {
+        Box::new(ComesUp::with(long_structure))
+    }),
     rule(
         "D4.1.5.1.2.2-a",
         "VIRTIO 1.4, 4.1.5.1.2.2",
@@ -221,10 +215,7 @@ fn long_structure(config: &ConfigSpace, _: &[(Setting, u64)]) -> Option<Places> 
 }
 
 /// A device configuration that is longer than any that is defined.
-pub(in crate::rules) fn long_config(
-    config: &ConfigSpace,
-    _: &[(Setting, u64)],
-) -> Option<Places> {
+pub(in crate::rules) fn long_config(config: &ConfigSpace, _: &[(Setting, u64)]) -> Option<Places> {
     longer(config, &[4], 0x1000)
 }
 
@@ -245,8 +236,7 @@ pub(in crate::rules) fn narrow_ports(
 
 /// A BAR of 4 GiB or more.
 pub(in crate::rules) fn large_bar(_: &ConfigSpace, settings: &[(Setting, u64)]) -> Option<Places> {
-    let large = |(setting, value): &(Setting, u64)| {
-        *setting == Setting::BarSize && *value >= 1 << 32
-    };
+    let large =
+        |(setting, value): &(Setting, u64)| *setting == Setting::BarSize && *value >= 1 << 32;
     settings.iter().any(large).then_some(nowhere as Places)
 }

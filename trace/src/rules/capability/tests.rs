@@ -92,6 +92,16 @@ fn structures_are_looked_for() {
     driver.breaks("D4.1.5.1.1.1-a", &["an access to it"]);
 }
 
+#[test]
+fn a_structure_is_found_by_its_place_and_not_by_its_length() {
+    let mut driver = block();
+    for (inside, width, value) in [(0, 1, 9), (3, 1, 1), (4, 1, 4), (8, 4, 0)] {
+        driver.load(register(0x40, 1, inside), width, value);
+    }
+    driver.status(&[0, 1]);
+    driver.keeps("D4.1.5.1.1.1-a", 1);
+}
+
 fn edited(driver: &mut Transcript, offset: u16) {
     let effect = Box::new(Effect::Config { offset, instead_of: 0, value: 1 });
     driver.device(Event::Fault { fault: "edit".into(), effect });
@@ -115,18 +125,27 @@ fn unusual() -> Vec<(&'static str, Transcript)> {
     let msix = Transcript::config(BLOCK, 0x42, Some((CapabilityKind::Msix, 0x40)));
     vec![
         ("D4.1.2.2-a", with(Some(3), &|_| {})),
-        ("D4.1.2.2-b", with(Some(3), &|driver| {
-            driver.load(Transcript::header(BLOCK, ConfigHeader::DeviceId), 2, 0x1001);
-        })),
+        (
+            "D4.1.2.2-b",
+            with(Some(3), &|driver| {
+                driver.load(Transcript::header(BLOCK, ConfigHeader::DeviceId), 2, 0x1001);
+            }),
+        ),
         ("D4.1.2.2-c", with(Some(8), &|driver| driver.load(revision, 1, 0xff))),
         ("D4.1.4.1-a", with(Some(0xa0), &|driver| capability(driver, 0xa0, 7, 4, 0, 1))),
-        ("D4.1.4.1-c", with(Some(0x4e), &|driver| {
-            driver.load(register(0x4c, 1, 2), 1, 32);
-        })),
+        (
+            "D4.1.4.1-c",
+            with(Some(0x4e), &|driver| {
+                driver.load(register(0x4c, 1, 2), 1, 32);
+            }),
+        ),
         ("D4.1.4.1-d", with(Some(0xa0), &|driver| capability(driver, 0xa0, 1, 6, 0, 1))),
-        ("D4.1.4.1-f", with(Some(0x5f), &|driver| {
-            capability(driver, 0x50, 1, 4, 0, 0x0100_1000);
-        })),
+        (
+            "D4.1.4.1-f",
+            with(Some(0x5f), &|driver| {
+                capability(driver, 0x50, 1, 4, 0, 0x0100_1000);
+            }),
+        ),
         ("D2.5.1-d", with(Some(0x5d), &|driver| capability(driver, 0x50, 4, 4, 0, 0x2000))),
         ("D4.1.5.1.2.2-a", with(None, &|driver| driver.load(msix, 2, 0))),
     ]

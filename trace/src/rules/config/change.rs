@@ -3,9 +3,10 @@
 
 use super::super::capability::comes_up::{ComesUp, long_config};
 use super::{
-    Access, At, Check, DRIVER_OK, End, EndOf, Event, Level, Needs, Out, PerFunction, Register, Rule,
-    Sees, halves,
+    Access, At, Check, DRIVER_OK, End, EndOf, Event, Level, Needs, Out, PerFunction, Register,
+    Rule, Sees, halves,
 };
+use crate::register::CommonCfg;
 use crate::{Effect, Mark, RequestKind, RequestStatus};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
@@ -70,6 +71,9 @@ struct Reading {
     half: Option<(u8, u32)>,
     /// Whether the last two halves are of different capacities.
     mixed: bool,
+    /// The generation that was loaded last, and whether both halves were since.
+    generation: Option<u64>,
+    whole: bool,
 }
 
 impl Check for Torn {
@@ -84,6 +88,12 @@ impl Check for Torn {
         let loaded = halves(at);
         if loaded != 0 {
             self.0.of(function).load(loaded, out);
+        } else if let Some(generation) = at.loads(CommonCfg::ConfigGeneration) {
+            let reading = self.0.of(function);
+            // The device says that there was a change, whoever made it.
+            reading.mixed |= reading.whole && reading.generation != Some(generation);
+            reading.generation = Some(generation);
+            reading.whole = false;
         } else if let Some(reading) = self.0.get(function).filter(|reading| reading.mixed)
             && (at.notification().is_some() || at.raises(DRIVER_OK))
         {
@@ -102,6 +112,7 @@ impl Reading {
                     out.kept();
                 }
                 self.mixed = mixed;
+                self.whole = self.generation.is_some();
             }
             _ if loaded == 3 => self.mixed = false,
             _ => self.half = Some((loaded, self.changes)),
@@ -225,4 +236,3 @@ impl Check for Durable {
         }
     }
 }
-

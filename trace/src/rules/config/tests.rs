@@ -1,9 +1,7 @@
 use super::super::End;
 use super::super::testing::{BLOCK, Transcript};
 use crate::register::{BlockCfg, CommonCfg, Structure};
-use crate::{
-    Access, Effect, Event, Refusal, Register, RequestKind, RequestStatus,
-};
+use crate::{Access, Effect, Event, Refusal, Register, RequestKind, RequestStatus};
 
 fn capacity(driver: &mut Transcript, before: Option<u64>, behind: Option<u64>) {
     if let Some(generation) = before {
@@ -89,6 +87,16 @@ fn a_torn_capacity_is_read_again() {
     let mut driver = torn();
     driver.status(&[0x0f]);
     driver.breaks("D2.5.1-a", &["halves of different capacities used"]);
+    // Or as the device says.
+    let mut driver = Transcript::new();
+    capacity(&mut driver, Some(0), Some(1));
+    driver.status(&[0x0f]);
+    driver.breaks("D2.5.1-a", &["halves of different capacities used"]);
+    let mut driver = Transcript::new();
+    capacity(&mut driver, Some(0), Some(1));
+    capacity(&mut driver, None, Some(1));
+    driver.status(&[0x0f]);
+    driver.keeps("D2.5.1-a", 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use super::super::End;
 use super::super::testing::{BLOCK, Transcript};
-use crate::register::{CommonCfg, ConfigHeader, LegacyCfg, Mechanism, Header};
+use crate::register::{CommonCfg, ConfigHeader, Header, LegacyCfg, Mechanism};
 use crate::{Effect, Event, Register};
 
 /// A driver that was offered something and accepted something, after it read what the device is.
@@ -53,7 +53,14 @@ fn bits_without_meaning_are_ignored() {
     let all = [u32::MAX, u32::MAX];
     block([0x1001_fe76 | 1 << 17, 0xfff], [0x44, 1]).keeps("D2.2.1-d", 0);
     block(all, [0x44, 1]).keeps("D2.2.1-d", 1);
-    for (accepted, bit) in [([1 << 18, 1], 18), ([1 << 3, 1], 3), ([1 << 30, 1], 30), ([1 << 8, 1], 8), ([0, 0x1001], 44), ([0, 0x8000_0001], 63)] {
+    for (accepted, bit) in [
+        ([1 << 18, 1], 18),
+        ([1 << 3, 1], 3),
+        ([1 << 30, 1], 30),
+        ([1 << 8, 1], 8),
+        ([0, 0x1001], 44),
+        ([0, 0x8000_0001], 63),
+    ] {
         block(all, accepted).breaks("D2.2.1-d", &[&format!("bit {bit}")]);
     }
 }
@@ -74,7 +81,8 @@ fn bits_without_meaning_are_no_reason_to_give_up() {
             driver.common_load(CommonCfg::DeviceFeature, value);
         }
         if other {
-            driver.device(Event::Fault { fault: "F31".into(), effect: Box::new(Effect::NeedsReset) });
+            driver
+                .device(Event::Fault { fault: "F31".into(), effect: Box::new(Effect::NeedsReset) });
         }
         driver.status(&[0x83]);
         driver

@@ -1,5 +1,6 @@
 //! The order of the steps.
 
+use super::super::model::status::FAILED;
 use super::{
     Access, At, Check, CommonCfg, DRIVER, DRIVER_OK, FEATURES_OK, Out, PerFunction, STEPS,
     first_notification, legacy, programs, steps,
@@ -94,10 +95,16 @@ impl Order {
 
 /// One step at a time, and a reset before the first.
 fn status(at: &At<'_>, out: &mut Out<'_>) {
+    one_step(at, steps(false), out);
+}
+
+/// Judges a status that is stored: the first is a reset, then comes one of `steps` after the
+/// other. To give up is no step.
+pub(in crate::rules) fn one_step(at: &At<'_>, steps: &[u8], out: &mut Out<'_>) {
     let Some(value) = at.status_store() else { return };
     let (resets, status, held) =
         at.virtio().map_or((0, 0, 0), |virtio| (virtio.resets, virtio.status, virtio.held()));
-    if value & STEPS == 0 {
+    if value & STEPS == 0 || value & FAILED != 0 {
         return;
     }
     if resets == 0 && status == 0 {
@@ -107,7 +114,7 @@ fn status(at: &At<'_>, out: &mut Out<'_>) {
     if new == 0 {
         return;
     }
-    let next = steps(false).iter().copied().find(|step| held & step == 0).unwrap_or(0);
+    let next = steps.iter().copied().find(|step| held & step == 0).unwrap_or(0);
     out.check(new == next, || {
         let expected = format!("{:#04x} next", held & STEPS | next);
         (expected, format!("{value:#04x} after {held:#04x}"))

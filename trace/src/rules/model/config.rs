@@ -91,6 +91,7 @@ impl ConfigSpace {
         if Bars::index(offset).is_some_and(|index| index < self.bar_count()) {
             self.bars.take(offset, access);
         }
+        let listed = capability.is_none() && (0x40..0x100).contains(&offset);
         let bytes = access.value().to_le_bytes();
         for (place, byte) in (offset..offset + u16::from(access.width())).zip(bytes) {
             let fixed = access.is_store() && READ_ONLY.contains(&place);
@@ -98,6 +99,59 @@ impl ConfigSpace {
                 *known = Some(byte);
             }
         }
+        if listed && !access.is_store() {
+            self.list(offset);
+        }
+    }
+
+    /// Looks for the capability around `offset` in the list, as far as it was loaded: whoever
+    /// wrote the record did not name it.
+    fn list(&mut self, offset: u16) {
+        let mut at = self.get(ConfigHeader::CapabilitiesPointer.offset(), 1);
+        // There is no room for more.
+        for _ in 0..48 {
+            let Some(place) = at.map(|at| at as u16 & 0xfc).filter(|at| *at >= 0x40) else {
+                return;
+            };
+            let known = self.capabilities.iter().any(|known| known.at == place);
+            if !known && (place..place + 4).contains(&offset) {
+                let kind = match self.get(place, 1) {
+                    Some(0x11) => Some(CapabilityKind::Msix),
+                    Some(0x09) => {
+                        self.get(place + 3, 1).map(|kind| CapabilityKind::Virtio(kind as u8))
+                    }
+                    _ => None,
+                };
+                self.capabilities.extend(kind.map(|kind| Capability { kind, at: place }));
+            }
+            at = self.get(place + 1, 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(config: &mut ConfigSpace, offset: u16, width: u8, value: u64) {
+        config.take(offset, None, Access::Load { width, value });
+    }
+
+    #[test]
+    fn capabilities_without_names_are_found_in_the_list() {
+        let mut config = ConfigSpace::default();
+        load(&mut config, 0x34, 1, 0x40);
+        load(&mut config, 0x40, 2, 0x5011);
+        load(&mut config, 0x50, 2, 0x0009);
+        load(&mut config, 0x52, 1, 0x10);
+        load(&mut config, 0x53, 1, 0x07);
+        // Nothing leads here.
+        load(&mut config, 0x80, 4, 0x0110_0009);
+        let found = [
+            Capability { kind: CapabilityKind::Msix, at: 0x40 },
+            Capability { kind: CapabilityKind::Virtio(7), at: 0x50 },
+        ];
+        assert_eq!(config.capabilities, found);
     }
 }
 

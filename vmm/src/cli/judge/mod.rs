@@ -126,6 +126,9 @@ pub(super) struct JudgeArgs {
     /// It is a log of stock QEMU's trace, as `qemu --record` keeps it
     #[arg(long)]
     qemu: bool,
+    /// Judge what SeaBIOS did in such a log, too, before the guest drove the device
+    #[arg(long, requires = "qemu")]
+    firmware: bool,
     #[command(flatten)]
     report: ReportArgs,
     /// Print the report as JSON on stdout
@@ -134,9 +137,13 @@ pub(super) struct JudgeArgs {
 }
 
 pub(super) fn judge(args: &JudgeArgs) -> Result<u8, Failure> {
-    let Evidence { entries, lines, notes, judge, end } = Evidence::read(args)?;
-    let mut judge = judge;
-    entries.iter().for_each(|entry| judge.see(entry));
+    let Evidence { entries, followed, lines, notes, mut judge, end } = Evidence::read(args)?;
+    for (number, entry) in entries.iter().enumerate() {
+        match followed.get(number) {
+            Some(true) => judge.follow(entry),
+            _ => judge.see(entry),
+        }
+    }
     let mut report = Report { notes, ..judge.finish(end) };
     for finding in &mut report.findings {
         let line = finding.seq.and_then(|seq| lines.get(usize::try_from(seq).ok()?));
@@ -153,6 +160,8 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<u8, Failure> {
 /// What there is to judge, and by which rules that can be done.
 struct Evidence {
     entries: Vec<Entry>,
+    /// Which of them are not the guest's doing, if any can be.
+    followed: Vec<bool>,
     /// The line of QEMU's log that shows an entry.
     lines: Vec<u64>,
     /// What the record does not show.
@@ -167,13 +176,17 @@ impl Evidence {
         if !args.qemu {
             let Recording { entries, outcome, .. } = transcript::read(path)?;
             let (judge, end) = (args.report.judge(), End::of(&outcome));
-            return Ok(Self { entries, lines: Vec::new(), notes: Vec::new(), judge, end });
+            let (followed, lines, notes) = Default::default();
+            return Ok(Self { entries, followed, lines, notes, judge, end });
         }
         let log = qemu::read(transcript::open(path)?)
             .map_err(|why| Error::QemuLog { path: path.into(), why })?;
         let judge = Judge::by(log.judged().filter(|rule| args.report.asks_for(rule)));
-        let notes = log.notes.iter().map(ToString::to_string).collect();
-        Ok(Self { entries: log.entries, lines: log.lines, notes, judge, end: End::Unknown })
+        let notes = log.notes.iter().filter(|note| !args.firmware || !note.is_firmware());
+        let notes = notes.map(ToString::to_string).collect();
+        let followed = if args.firmware { Vec::new() } else { log.by_firmware };
+        let (entries, lines, end) = (log.entries, log.lines, End::Unknown);
+        Ok(Self { entries, followed, lines, notes, judge, end })
     }
 }
 

@@ -155,11 +155,13 @@ fn main() {
     let mut found = root.enumerate_bus(0);
     let is_block = |info: &_| virtio_device_type(info) == Some(DeviceType::Block);
     let (function, _) = found.find(|(_, info)| is_block(info)).expect("there is a block device");
-    // As the examples of the crate do: look at the BARs, then enable the device.
+    // As the examples of the crate do: look at the BARs, then enable the device. They forget what
+    // was in COMMAND before, which is not the crate's doing.
     let bars = root.bars(function).expect("the BARs are valid");
     assert!(bars.iter().flatten().next().is_some(), "{bars:?}");
     let enable = Command::IO_SPACE | Command::MEMORY_SPACE | Command::BUS_MASTER;
-    root.set_command(function, enable);
+    let (_, command) = root.get_status_command(function);
+    root.set_command(function, command | enable);
 
     let transport = PciTransport::new::<Arena, _>(&mut root, function).expect("a modern device");
     let mut disk = VirtIOBlk::<Arena, _>::new(transport).expect("it comes up");
