@@ -103,7 +103,8 @@ fn a_phase_that_is_not_there_is_said_so() {
 /// The line that says which event is nearest, and what is otherwise about it.
 fn nearest(pattern: &str) -> String {
     let entries = entries();
-    let failure = Capture::of(&entries).try_exactly_once(pattern).unwrap_err().to_string();
+    let failure =
+        Capture::of(&entries).try_exactly_once(pattern).expect_err("it fails").to_string();
     let line =
         failure.lines().find(|line| line.starts_with("nearest") || line.starts_with("nothing"));
     line.unwrap_or_default().to_string()
