@@ -84,11 +84,11 @@ done <"$out/unit/mutants.out/missed.txt" >"$out/unreached.txt"
 tests=()
 for test in "${loopback[@]}"; do tests+=(--test "$test"); done
 if [ ${#missed[@]} -gt 0 ]; then
-    mutate "$out/loopback" "${selected[@]}" "${missed[@]}" --test-package eclipse-tests --no-default-features \
-        -- "${tests[@]}"
+    mutate "$out/loopback" "${selected[@]}" "${missed[@]}" \
+        --test-package eclipse-tests --no-default-features -- "${tests[@]}"
 fi
 
-# cargo-mutants 27.1 does not apply --re to fields that it deletes: those are counted once.
+# cargo-mutants 27.1 does not apply --re to fields that it deletes: what was not asked for is left out.
 units=$out/unit/mutants.out survivors=$out/survivors.txt
 grep -Fxf "$out/missed.txt" "$out/loopback/mutants.out/missed.txt" >"$survivors" 2>/dev/null || true
 echo "caught by unit tests      $(count "$units"/{caught,timeout}.txt)"
