@@ -81,10 +81,12 @@ while read -r mutant; do
     fi
 done <"$out/unit/mutants.out/missed.txt" >"$out/unreached.txt"
 
+missed_files=()
+for file in $(cut -d: -f1 "$out/missed.txt" | sort -u); do missed_files+=(--file "$file"); done
 tests=()
 for test in "${loopback[@]}"; do tests+=(--test "$test"); done
 if [ ${#missed[@]} -gt 0 ]; then
-    mutate "$out/loopback" "${selected[@]}" "${missed[@]}" \
+    mutate "$out/loopback" "${missed_files[@]}" "${missed[@]}" \
         --test-package eclipse-tests --no-default-features -- "${tests[@]}"
 fi
 
