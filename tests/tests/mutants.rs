@@ -1,13 +1,14 @@
 //! Drivers that are wrong on purpose, in loopback: each mistake is made, and is noticed by what
 //! has to notice it.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use eclipse_devices::Ram;
 use eclipse_kernel::mutant::Mutant;
 use eclipse_kernel::scenario;
 use eclipse_tests::Loopback;
-use eclipse_trace::rules::{self, End};
+use eclipse_trace::rules::{self, End, Needs};
 use eclipse_trace::{Entry, Recorder};
 use eclipse_vmm::mutants::{self, Caught, Evidence, Row, Substrate, Trial, Verdict};
 
@@ -101,6 +102,43 @@ fn each_mutant_does_something_else_than_the_driver() {
         let as_it_is = matches!(row.mutant, Some(L04 | L12 | L15 | L14));
         assert_eq!(same, as_it_is, "{}", row.name);
     }
+}
+
+/// Rules of which no mutant has an example, and why: each has a test of its own that breaks it.
+const WITHOUT_A_MUTANT: &[(&str, &str)] = &[
+    ("D2.6.1.2.2-a", "the driver resets devices, and never a queue"),
+    ("D2.7.5.2-b", "the driver does not accept IN_ORDER"),
+    ("D2.7.5.3.1-e", "the driver does not accept IN_ORDER"),
+    ("D2.8.16-c", "the driver does not accept NOTIFICATION_DATA"),
+    ("D3.4.1-b", "the driver does not suspend devices"),
+    ("D3.4.1-c", "the driver does not suspend devices"),
+    ("D3.4.1-d", "the driver does not suspend devices"),
+    ("D4.1.4.3.2-h", "the driver does not accept ADMIN_VQ"),
+    ("D4.1.4.9.2-a", "the driver does not use the window in configuration space"),
+    ("D4.1.4.9.2-b", "the driver does not use the window in configuration space"),
+    ("D4.1.5.2.1-b", "the driver does not accept NOTIFICATION_DATA"),
+    ("D5.2.6.1-i", "the driver makes requests of one segment, and asks for no limit"),
+    ("D5.2.6.1-z", "the driver does not accept ZONED"),
+    ("D6.1-e", "the driver does not accept ORDER_PLATFORM"),
+    ("R-dma-place", "there is no kernel's text in loopback: its mutant runs on KVM"),
+];
+
+#[test]
+fn each_rule_that_needs_no_stimulus_notices_a_mutant() {
+    let mut noticed = BTreeSet::new();
+    for row in rows().filter(|row| row.caught != Caught::Nothing) {
+        noticed.extend(evidence(&row, row.mutant).broken);
+    }
+    let without: BTreeSet<_> = WITHOUT_A_MUTANT.iter().map(|(rule, _)| *rule).collect();
+    let mut blind = Vec::new();
+    for rule in rules::all() {
+        // The legacy rules are not marked by what shows them.
+        let judged = rule.needs != Needs::Stimulus && !rule.id.starts_with('L');
+        if judged && noticed.contains(rule.id) == without.contains(rule.id) {
+            blind.push(rule.id);
+        }
+    }
+    assert!(blind.is_empty(), "without a mutant, or needlessly listed: {blind:?}");
 }
 
 #[test]

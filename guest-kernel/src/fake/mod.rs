@@ -53,6 +53,9 @@ pub struct Machine {
     pub on_dma: Option<OnDma>,
     /// What happens at each fence.
     pub on_fence: Option<OnFence>,
+    /// Which mistake the drivers over it make.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<crate::mutant::Mutant>,
     /// How many vectors there are.
     pub vectors: u32,
     /// Where messages go.
@@ -111,6 +114,8 @@ impl FakeHal {
             count: 0,
             on_dma: None,
             on_fence: None,
+            #[cfg(feature = "mutants")]
+            mutant: None,
             vectors: 16,
             message_address: 0xfee0_0000,
             mapped: Vec::new(),
@@ -383,6 +388,11 @@ impl Hal for FakeHal {
         if let Some(on_fence) = &mut self.machine().on_fence {
             on_fence(ordering);
         }
+    }
+
+    #[cfg(feature = "mutants")]
+    fn mutant(&self) -> Option<crate::mutant::Mutant> {
+        self.machine().mutant
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

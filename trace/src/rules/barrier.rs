@@ -44,3 +44,41 @@ fn full(at: &At<'_>, out: &mut Out<'_>, concerns: fn(&Virtio) -> bool) {
         out.check(*full, || ("mfence, or an instruction with lock", "none before the load"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Event;
+    use crate::rules::testing::{BLOCK, Transcript};
+
+    /// A driver that negotiated these features of the second window, with barriers or without.
+    fn driver(window: u32, barriers: &[bool]) -> Transcript {
+        let mut driver = Transcript::new();
+        driver.negotiate([0, window], [0, window]);
+        for &full in barriers {
+            driver.guest(Event::Barrier { function: BLOCK, queue: 0, full });
+        }
+        driver
+    }
+
+    #[test]
+    fn a_barrier_stands_behind_the_index() {
+        let split = driver(1, &[true, false]);
+        split.breaks("D2.7.13.4.1-a", &["none before the load"]);
+        assert_eq!(split.judged("D2.7.13.4.1-a").0, 1);
+        split.keeps("D2.8.21.3.1-a", 0);
+        split.keeps("D6.1-e", 0);
+    }
+
+    #[test]
+    fn a_barrier_stands_behind_the_flags_of_a_packed_ring() {
+        let packed = driver(5, &[true, false]);
+        packed.breaks("D2.8.21.3.1-a", &["none before the load"]);
+        packed.keeps("D2.7.13.4.1-a", 0);
+    }
+
+    #[test]
+    fn with_order_platform_it_is_one_for_devices() {
+        driver(1 | 1 << 4, &[true]).keeps("D6.1-e", 1);
+        driver(1 | 1 << 4, &[false]).breaks("D6.1-e", &["none before the load"]);
+    }
+}

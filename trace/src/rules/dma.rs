@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::model::Element;
 use super::{At, Check, Level, Needs, Out, Rule, Sees, plain};
-use crate::{Event, MemoryKind, Place};
+use crate::{Access, Event, MemoryKind, Place, Ring};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -19,10 +19,9 @@ pub(super) const RULES: &[Rule] = &[
         text: "A buffer that the device may write is not read before it is used.",
         sees: Sees::RAM,
         start: plain!(|at, out| {
-            if let Event::Ram {
-                place: place @ Place::Buffer { writable: true, .. }, access, ..
-            } = at.entry.event
+            if let Some((place, access)) = buffer(at)
                 && !access.is_store()
+                && matches!(place, Place::Buffer { writable: true, .. })
             {
                 out.broken("no load before the buffer is used", format!("one of the {place}"));
             }
@@ -36,9 +35,7 @@ pub(super) const RULES: &[Rule] = &[
         text: "A buffer that the device has is not written to before it is used.",
         sees: Sees::RAM,
         start: plain!(|at, out| {
-            if let Event::Ram { place: place @ Place::Buffer { .. }, access, .. } = at.entry.event
-                && access.is_store()
-            {
+            if let Some((place, _)) = buffer(at).filter(|(_, access)| access.is_store()) {
                 out.broken("no store before the buffer is used", format!("one to the {place}"));
             }
         }),
@@ -51,6 +48,7 @@ pub(super) const RULES: &[Rule] = &[
         text: "No two chains that the device has share memory that it may write.",
         sees: Sees::DESCRIPTOR
             .union(Sees::USED)
+            .union(Sees::RING)
             .union(Sees::COMMON)
             .union(Sees::LEGACY)
             .union(Sees::NOTIFY),
@@ -84,6 +82,15 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
+/// An access to a buffer that the device has.
+fn buffer(at: &At<'_>) -> Option<(Place, Access)> {
+    let Event::Ram { place: place @ Place::Buffer { .. }, addr, access } = at.entry.event else {
+        return None;
+    };
+    at.queue().filter(|queue| !queue.forged && queue.may_have(addr))?;
+    Some((place, access))
+}
+
 /// The buffers that devices have, by address.
 #[derive(Default)]
 struct Twice {
@@ -95,7 +102,7 @@ struct Twice {
 struct Held {
     range: Range<u64>,
     writable: bool,
-    /// Given back since the driver rang a doorbell last: it made what came then available before.
+    /// Given back since the device looked last: what it took then was available before.
     back: bool,
     chain: (crate::Bdf, u16, u64),
 }
@@ -113,6 +120,10 @@ impl Check for Twice {
                 }
             }
             Event::Used { .. } | Event::PackedUsed { .. } => self.give_back(at, function),
+            // What it takes after another look was made available after that.
+            Event::Ring { field: Ring::AvailIdx | Ring::DescriptorFlags(_), .. } => {
+                self.buffers.retain(|held| !held.back);
+            }
             _ if at.notification().is_some() => self.buffers.retain(|held| !held.back),
             _ if at.status_store() == Some(0) => {
                 self.buffers.retain(|held| held.chain.0 != function);
@@ -188,3 +199,6 @@ impl Twice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,8 +49,8 @@ impl Check for Altered {
                 }
             }
             Event::Used { .. } | Event::PackedUsed { .. } if watched || self.looks => out.kept(),
-            Event::Ram { place: Place::Indirect { index, .. }, access, .. } => {
-                if access.is_store() {
+            Event::Ram { place: Place::Indirect { index, .. }, addr, access } => {
+                if access.is_store() && queue.may_have(addr) {
                     out.broken("no store", format!("one to the table of desc[{index}]"));
                 }
             }
@@ -150,3 +150,6 @@ fn buffers(queue: &Queue) -> impl Iterator<Item = Range<u64>> + '_ {
     let elements = queue.outstanding.iter().chain(walking).flat_map(|chain| &chain.elements);
     elements.map(|element| element.addr..element.addr.saturating_add(element.len.into()))
 }
+
+#[cfg(test)]
+mod tests;

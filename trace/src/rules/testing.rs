@@ -5,8 +5,8 @@ use crate::register::{
     BlockCfg, Capability, CapabilityKind, CommonCfg, ConfigHeader, Header, LegacyCfg, Mechanism,
 };
 use crate::{
-    Access, Actor, Bdf, DescriptorFlags, Direction, Entry, Event, Recorder, Refusal, Register,
-    Ring, Table,
+    Access, Actor, Area, Bdf, DescriptorFlags, Direction, Effect, Entry, Event, Place, Recorder,
+    Refusal, Register, Ring, Table,
 };
 
 /// The device under the driver.
@@ -182,6 +182,48 @@ impl Transcript {
     /// The device reads or writes a buffer of queue 0.
     pub fn buffer(&mut self, index: u16, direction: Direction, addr: u64, len: u32) {
         self.device(Event::Buffer { queue: 0, table: Table::Queue, index, direction, addr, len });
+    }
+
+    /// The guest stores to a watched area of queue 0.
+    pub fn ram(&mut self, area: Area, offset: u32, width: u8, value: u64) {
+        self.ram_access(area, offset, Access::Store { width, value });
+    }
+
+    /// The guest loads from a watched area of queue 0.
+    pub fn ram_load(&mut self, area: Area, offset: u32, width: u8, value: u64) {
+        self.ram_access(area, offset, Access::Load { width, value });
+    }
+
+    fn ram_access(&mut self, area: Area, offset: u32, access: Access) {
+        let start = match area {
+            Area::Desc | Area::PackedDesc => 0x10000,
+            Area::Avail | Area::DriverEvent => 0x11000,
+            Area::UsedEvent => 0x11000 + 20,
+            Area::Used | Area::DeviceEvent => 0x12000,
+            Area::AvailEvent => 0x12000 + 68,
+        };
+        let place = Place::Area { function: BLOCK, queue: 0, area, offset };
+        self.guest(Event::Ram { place, addr: start + u64::from(offset), access });
+    }
+
+    /// The guest stores a descriptor of the table, field by field.
+    pub fn ram_desc(&mut self, index: u16, addr: u64, len: u32, flags: u16, next: u16) {
+        let base = 16 * u32::from(index);
+        self.ram(Area::Desc, base, 8, addr);
+        self.ram(Area::Desc, base + 8, 4, len.into());
+        self.ram(Area::Desc, base + 12, 2, flags.into());
+        self.ram(Area::Desc, base + 14, 2, next.into());
+    }
+
+    /// The device writes a used element of queue 0, and the index behind it.
+    pub fn used(&mut self, slot: u16, id: u32) {
+        self.device(Event::Used { queue: 0, slot, id, len: 0 });
+        self.ring_write(Ring::UsedIdx, slot + 1);
+    }
+
+    /// A fault of the device has an effect.
+    pub fn fault(&mut self, effect: Effect) {
+        self.device(Event::Fault { fault: "F".into(), effect: Box::new(effect) });
     }
 
     /// What the rule called `id`, and no other, has to say: how often it was kept, and what it

@@ -1,9 +1,9 @@
 //! What makes rules notice something that the ordinary rows do not touch: packed queues, legacy
 //! devices, requests and features that few drivers use.
 
-use eclipse_devices::{Preset, virtio::Features};
+use eclipse_devices::{Completion, Preset, virtio::Features};
 use eclipse_kernel::mutant::Mutant::{
-    M43, M63, M74, M88, M91, M99, M107, M116, M119, M161, M162, M163, M164, M166, M168, M170, M171,
+    M43, M62, M74, M88, M91, M99, M107, M116, M119, M161, M162, M163, M164, M166, M168, M170, M171,
     M172, M173, M174, M175, M176, M177, M178, M179, M181, M182, M183, M184,
 };
 
@@ -28,19 +28,21 @@ pub(super) const ROWS: &[Row] = &[
     row(M91, INIT, Rule("D2.8.21.3.1-a")).on(PACKED).watch("barriers").named("M91/packed"),
     row(M107, READ, Rule("D2.8.17-b")).on(PACKED).named("M107/packed"),
     row(M116, READ, Rule("D2.8.16-b")).on(PACKED).watch("rings").named("M116/packed"),
-    row(M119, BATCH, Rule("D2.8.17-c"))
-        .on(Devices { queue_size: 4, ..PACKED })
-        .watch("rings")
+    row(M119, "scenario=tasks count=2", Rule("D2.8.17-c"))
+        .on(Devices { queue_size: 4, completion: Completion::Halt, ..PACKED })
         .named("M119/packed"),
     row(M166, READ, Rule("D2.8.19-a"))
         .on(Devices { preset: Preset::Packed, ..Devices::MODERN })
         .named("M166/packed"),
     row(M174, INIT, Rule("D4.1.4.3.2-b")).on(PACKED),
     // Legacy devices.
-    row(M63, BATCH, Rule("L2.7.2-a")).on(LEGACY).named("M63/legacy"),
-    row(M179, READ, Rule("L5.2.6.4")).on(LEGACY),
+    row(M62, INIT, Rule("L2.7.2-a")).on(LEGACY).named("M62/legacy"),
+    row(M179, "scenario=read sector=9 features=0x244", Rule("L5.2.6.4")).on(LEGACY),
     // Split queues.
-    row(M99, INIT, Rule("D2.7.7.1-b")).on(offering(Features::EVENT_IDX)).named("M99/event-idx"),
+    row(M99, INIT, Rule("D2.7.7.1-b"))
+        .on(offering(Features::EVENT_IDX))
+        .watch("rings")
+        .named("M99/event-idx"),
     row(M166, READ, Rule("D2.7.5.3.1-b")).on(INDIRECT),
     row(M168, READ, Rule("D2.7.5.3.1-d")).on(INDIRECT),
     row(M176, INIT, Rule("I2.7-a")),

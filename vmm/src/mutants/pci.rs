@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Row] = &[
     row(M17, INIT, Rule("P15")),
     row(M18, INIT, Rule("P16")).fault("F04:pointer=0x41"),
     row(M19, INIT, Guest("no capability tells where the notification structure is")),
-    row(M20, INIT, Rule("D4.1.4.1-b")).fault("F16"),
+    row(M20, INIT, Rule("D4.1.4.1-b")).fault("F22:size=0x10000+F16:offset=0x8000"),
     // The driver's own checks find that the structures are not there.
     row(M21, INIT, Guest("BAR4")).fault("F26"),
     row(M22, INIT, Rule("D4.1.3.1-a")),

@@ -52,7 +52,7 @@ pub(super) const ROWS: &[Row] = &[
     row(M68, INIT, Rule("D4.1.3.1-a")),
     row(M70, INIT, Rule("D4.1.3.1-a")),
     row(M71, INIT, Rule("D4.1.3.1-a")),
-    row(M73, INIT, Rule("D2.7.10.1-d")).watch("rings"),
+    row(M73, INIT, Rule("I2.7-a")).watch("rings"),
     row(M74, INIT, Rule("D2.7.1-a")),
     row(M75, INIT, Rule("D2.7.1-a")),
     row(M76, INIT, Rule("D2.7.1-a")),
@@ -63,6 +63,6 @@ pub(super) const ROWS: &[Row] = &[
     row(M82, BATCH, Rule("I4.1.4.4-a")).fault("F59"),
     row(M83, INIT, Rule("D2.7.10.1-a")),
     row(M84, INIT, Rule("D4.1.5.1.2.2-c")).fault("F61"),
-    row(M85, INIT, Rule("D4.1.4.3.2-d")).on(TWO_QUEUES),
+    row(M85, INIT, Rule("D4.1.5.1.2.2-c")).on(TWO_QUEUES),
     row(M86, INIT, Rule("P22")),
 ];

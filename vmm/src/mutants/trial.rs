@@ -10,7 +10,7 @@ use super::{Caught, Row, Substrate, devices};
 use crate::{Config, Error, Kernel, Machine, Outcome, RunOptions};
 
 /// How long a guest of a mutant may take: one that hangs has been judged by then.
-const TIMEOUT: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a run gave to judge a row by.
 #[derive(Clone, Debug, Default)]

@@ -88,7 +88,10 @@ impl<H: Hal> Interface<H> for Legacy<H> {
 
     fn select_queue(&self, queue: u16) -> Result<u16, Error> {
         self.ports.store(legacy::QUEUE_SELECT, queue);
-        let size = self.ports.load(legacy::QUEUE_SIZE);
+        let size = match mutated!(self.ports.hal(), M62) {
+            false => self.ports.load(legacy::QUEUE_SIZE),
+            true => 256,
+        };
         if size == 0 {
             return Err(Error::NoQueue(queue));
         }
@@ -101,8 +104,10 @@ impl<H: Hal> Interface<H> for Legacy<H> {
     /// The device computes from its own size where the rings are, so there is no choice
     /// (VIRTIO 1.4, 2.7.2).
     fn store_queue_size(&self, queue: u16, size: u16) -> Result<(), Error> {
+        if mutated!(self.ports.hal(), M62) {
+            return Ok(());
+        }
         match self.ports.load(legacy::QUEUE_SIZE) {
-            _ if mutated!(self.ports.hal(), M63) => Ok(()),
             offered if offered == size => Ok(()),
             offered => Err(Error::QueueSizeFixed { queue, size, offered }),
         }

@@ -2,6 +2,7 @@
 
 mod framing;
 mod legacy;
+mod length;
 mod limits;
 mod request;
 
@@ -13,7 +14,7 @@ use super::{At, Rule};
 use crate::{Event, RequestKind, RequestStatus};
 
 pub(super) const RULES: &[&[Rule]] =
-    &[framing::RULES, request::RULES, limits::RULES, legacy::RULES];
+    &[framing::RULES, request::RULES, limits::RULES, length::RULES, legacy::RULES];
 
 /// Bytes of a request's header (VIRTIO 1.4, 5.2.6).
 const HEADER: u64 = 16;

@@ -1,3 +1,4 @@
+use super::Holders;
 use crate::{DescriptorFlags, Field};
 
 /// What the driver stored to a packed ring, as far as it is watched.
@@ -29,6 +30,11 @@ impl PackedShadow {
         self.slots.get(usize::from(slot)).is_some_and(|slot| slot.exposed)
     }
 
+    /// Whether there are slots that the device may take, and has not.
+    pub(super) fn waits(&self, holders: &Holders) -> bool {
+        (0..).zip(&self.slots).any(|(index, slot)| slot.exposed && !holders.has(index))
+    }
+
     /// Whether a store of `flags` to `slot` makes the next list available.
     pub fn opens(&self, slot: u16, flags: u16) -> bool {
         slot == self.next && is_available(flags, self.wrap)
@@ -57,15 +63,20 @@ impl PackedShadow {
         if slot >= size {
             return;
         }
+        let flags = value.map(|value| value as u16);
+        self.slot(slot).flags = flags;
+        if flags.is_some_and(|flags| self.opens(slot, flags)) {
+            self.open(size);
+        }
+    }
+
+    /// A slot, which is below the queue's size.
+    fn slot(&mut self, slot: u16) -> &mut Slot {
         let place = usize::from(slot);
         if self.slots.len() <= place {
             self.slots.resize(place + 1, Slot::default());
         }
-        let flags = value.map(|value| value as u16);
-        self.slots[place].flags = flags;
-        if flags.is_some_and(|flags| self.opens(slot, flags)) {
-            self.open(size);
-        }
+        &mut self.slots[place]
     }
 
     /// Makes available what is.
@@ -79,9 +90,7 @@ impl PackedShadow {
             }
             let list: Vec<_> = self.list(flags, size).collect();
             for (slot, _) in list {
-                if let Some(slot) = self.slots.get_mut(usize::from(slot)) {
-                    slot.exposed = true;
-                }
+                self.slot(slot).exposed = true;
                 self.next = if slot + 1 >= size { 0 } else { slot + 1 };
                 self.wrap ^= self.next == 0;
             }

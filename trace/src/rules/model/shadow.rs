@@ -10,6 +10,9 @@ pub struct Shadow {
     pub taken: u16,
     /// `idx` when the queue was notified last.
     pub rung: u16,
+    /// `idx` when the driver looked at `avail_event` last, or notified: what it made available
+    /// before is decided.
+    asked: u16,
     /// Whether the driver looked whether it has to notify, has to, and did not yet.
     pub due: bool,
     /// `used.idx`, as it was loaded last.
@@ -40,7 +43,7 @@ struct Stored {
 impl Shadow {
     /// Of a queue whose device has seen `idx`.
     pub(super) fn from(idx: u16) -> Self {
-        Self { idx, taken: idx, rung: idx, ..Self::default() }
+        Self { idx, taken: idx, rung: idx, asked: idx, ..Self::default() }
     }
 
     /// Whether slot `slot` is available, and the device has not taken it.
@@ -128,16 +131,17 @@ impl Shadow {
     pub(super) fn loaded(&mut self, field: Field, value: Option<u64>, size: u16, event_idx: bool) {
         match (field, value) {
             (Field::Ring(Ring::UsedIdx), Some(value)) => self.seen = value as u16,
-            (Field::UsedId(slot) | Field::UsedLen(slot), _) if size > 1 => {
-                if slot == self.consumed % size && self.consumed != self.seen {
-                    self.consumed = self.consumed.wrapping_add(1);
-                }
+            (Field::UsedId(slot) | Field::UsedLen(slot), _)
+                if size > 1 && slot == self.consumed % size && self.consumed != self.seen =>
+            {
+                self.consumed = self.consumed.wrapping_add(1);
             }
             (Field::Ring(Ring::UsedFlags), Some(flags)) if !event_idx => {
                 self.due = flags & 1 == 0 && self.rung != self.idx;
             }
-            (Field::Ring(Ring::AvailEvent), Some(event)) if event_idx => {
-                self.due = passed(event as u16, self.idx, self.rung);
+            (Field::Ring(Ring::AvailEvent), Some(event)) if event_idx && self.asked != self.idx => {
+                self.due = passed(event as u16, self.idx, self.asked);
+                self.asked = self.idx;
             }
             _ => {}
         }
@@ -145,7 +149,7 @@ impl Shadow {
 
     /// The driver rings the doorbell.
     pub(super) fn ring(&mut self) {
-        (self.rung, self.due) = (self.idx, false);
+        (self.rung, self.asked, self.due) = (self.idx, self.idx, false);
     }
 }
 
@@ -176,6 +180,34 @@ impl Queue {
             return (Area::Avail, inside as u32);
         }
         (area, offset)
+    }
+
+    /// The driver accessed an area of it that is watched.
+    pub(super) fn accessed(
+        &mut self,
+        area: Area,
+        offset: u32,
+        addr: u64,
+        access: Access,
+        event_idx: bool,
+    ) {
+        let ((area, offset), size) = (self.locate(area, offset, addr), self.size().unwrap_or(0));
+        if matches!(area, Area::PackedDesc | Area::DriverEvent | Area::DeviceEvent) {
+            let packed = self.packed.get_or_insert_default();
+            if access.is_store() {
+                let stores = fields(area, offset, access);
+                stores.for_each(|(field, value)| packed.stored(field, value, size));
+            }
+            return;
+        }
+        let before = self.avail_idx.unwrap_or(0);
+        let shadow = self.shadow.get_or_insert_with(|| Box::new(Shadow::from(before)));
+        for (field, value) in fields(area, offset, access) {
+            match access {
+                Access::Load { .. } => shadow.loaded(field, value, size, event_idx),
+                Access::Store { .. } => shadow.stored(field, value, size),
+            }
+        }
     }
 }
 

@@ -138,10 +138,8 @@ fn first_is_last(at: &At<'_>, out: &mut Out<'_>) {
                 out.broken("all of the list available", format!("slot {slot}, which is not"));
             }
         }
-        Event::PackedDescriptor { .. } => {
-            if queue.walking.as_ref().is_some_and(|chain| chain.complete) {
-                out.kept();
-            }
+        Event::PackedDescriptor { .. } if at.chain().is_some_and(|chain| chain.complete) => {
+            out.kept();
         }
         _ => {}
     }

@@ -104,3 +104,6 @@ fn used(at: &At<'_>, out: &mut Out<'_>) -> bool {
     }
     used
 }
+
+#[cfg(test)]
+mod tests;

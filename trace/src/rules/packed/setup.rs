@@ -92,3 +92,6 @@ impl Named {
         cursor
     }
 }
+
+#[cfg(test)]
+mod tests;

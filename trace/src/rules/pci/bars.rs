@@ -1,11 +1,12 @@
 //! How base address registers are sized (PCI 3.0, 6.2.5.1).
 
-use super::{COMMAND_HIGH, Config, Each, IO, MEMORY, known_command};
+use super::{COMMAND_HIGH, Config, Driven, Each, IO, MEMORY, known_command};
 use crate::register::{ConfigHeader, Header};
+use crate::rules::capability::comes_up::{ComesUp, narrow_ports};
 use crate::rules::model::{Bars, ConfigSpace};
 use crate::rules::{At, Check, EndOf, Level, Needs, Out, Rule, Sees, plain};
 
-pub(in crate::rules) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "P04",
         clause: "PCI 3.0, 6.1",
@@ -40,8 +41,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         needs: Needs::Stimulus,
         text: "The lowest bit of address in the answer to all ones is the size, of which a new \
                address is a multiple; an I/O address has no more bits than were answered.",
-        sees: Sees::CONFIG,
-        start: plain!(multiple),
+        sees: Driven::SEES,
+        start: || Box::new(Driven { see: multiple, comes_up: ComesUp::with(narrow_ports) }),
     },
     Rule {
         id: "P08",
@@ -228,7 +229,9 @@ impl Check for Halves {
 #[cfg(test)]
 mod tests {
     use crate::register::ConfigHeader;
+    use crate::rules::End;
     use crate::rules::testing::{BLOCK, Transcript};
+    use crate::{Effect, Event, Setting};
 
     const ONES: u64 = 0xffff_ffff;
 
@@ -364,5 +367,17 @@ mod tests {
         driver.load(Transcript::header(BLOCK, ConfigHeader::HeaderType), 1, 0);
         (0..6).for_each(|index| size(&mut driver, index, 0, 0));
         driver.keeps("P04", 0);
+    }
+
+    #[test]
+    fn ports_of_16_bits_are_no_reason_to_fail() {
+        let mut driver = Transcript::new();
+        let effect = Effect::Machine { setting: Setting::NarrowPorts, value: 1 }.into();
+        driver.device(Event::Fault { fault: "ports".into(), effect });
+        driver.load(Transcript::header(BLOCK, ConfigHeader::VendorId), 4, 0x1042_1af4);
+        driver.end = End::Failure;
+        driver.breaks("P06", &["00:04.0 is not driven"]);
+        driver.status(&[0, 1, 3, 0xb, 0xf]);
+        driver.keeps("P06", 1);
     }
 }

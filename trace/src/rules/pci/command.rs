@@ -4,7 +4,7 @@ use super::{BUS_MASTER, COMMAND, Config, IO, MEMORY, known_command};
 use crate::rules::model::status::DRIVER_OK;
 use crate::rules::{At, Level, Needs, Out, Rule, Sees, plain};
 
-pub(in crate::rules) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "P12",
         clause: "PCI 3.0, 6.2.2",

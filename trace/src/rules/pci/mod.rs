@@ -3,13 +3,33 @@
 //! What was set before a transcript begins is not known to it, and what is not known is not
 //! judged: firmware may have switched decode on and placed the BARs.
 
-pub(super) mod access;
-pub(super) mod bars;
-pub(super) mod command;
+mod access;
+mod bars;
+mod capabilities;
+mod command;
+mod header;
+mod interrupt;
+mod life;
+mod msix;
+mod place;
 
-use super::At;
+use super::capability::comes_up::ComesUp;
+use super::{At, Check, EndOf, Out, Rule, Sees};
 use crate::register::{Capability, Header, Mechanism};
 use crate::{Access, Bdf, Refusal, Register};
+
+/// The rules by topic.
+pub(super) const RULES: &[&[Rule]] = &[
+    access::RULES,
+    bars::RULES,
+    place::RULES,
+    command::RULES,
+    capabilities::RULES,
+    header::RULES,
+    msix::RULES,
+    interrupt::RULES,
+    life::RULES,
+];
 
 /// An access to configuration space.
 #[derive(Clone, Copy, Debug)]
@@ -86,10 +106,32 @@ const COMMAND_HIGH: u16 = 5;
 const IO: u16 = 1 << 0;
 const MEMORY: u16 = 1 << 1;
 const BUS_MASTER: u16 = 1 << 2;
+const INTX_DISABLE: u16 = 1 << 10;
 
 /// COMMAND of the function that the entry is about, if it is known.
 fn known_command(at: &At<'_>) -> Option<u16> {
     at.pci()?.config.get(COMMAND, 2).map(|command| command as u16)
+}
+
+/// How an unusual device is dealt with, and that it is driven at all.
+struct Driven {
+    see: fn(&At<'_>, &mut Out<'_>),
+    comes_up: ComesUp,
+}
+
+impl Driven {
+    const SEES: Sees = Sees::CONFIG.union(Sees::COMMON).union(Sees::LEGACY).union(Sees::FAULT);
+}
+
+impl Check for Driven {
+    fn see(&mut self, at: &At<'_>, out: &mut Out<'_>) {
+        (self.see)(at, out);
+        self.comes_up.see(at, out);
+    }
+
+    fn end(&mut self, end: &EndOf<'_>, out: &mut Out<'_>) {
+        self.comes_up.end(end, out);
+    }
 }
 
 /// A set of functions; of all that there can be, as a driver may look for all of them.

@@ -29,11 +29,11 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                         (expected, format!("{idx:#06x}"))
                     });
                 }
-                Some((Ring::AvailRing(slot), head)) => {
-                    if queue.walking.as_ref().is_some_and(|chain| chain.twice) {
-                        let seen = format!("slot {slot} has head {head} once more");
-                        out.broken("a head that the device has not", seen);
-                    }
+                Some((Ring::AvailRing(slot), head))
+                    if queue.walking.as_ref().is_some_and(|chain| chain.twice) =>
+                {
+                    let seen = format!("slot {slot} has head {head} once more");
+                    out.broken("a head that the device has not", seen);
                 }
                 _ => {}
             }

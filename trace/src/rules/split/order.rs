@@ -1,6 +1,6 @@
 //! In which order a driver stores to a split virtqueue (VIRTIO 1.4, 2.7.13).
 
-use crate::rules::model::{Queue, Shadow};
+use crate::rules::model::{Queue, Shadow, feature};
 use crate::rules::ram::{Ram, ram};
 use crate::rules::{At, Level, Needs, Out, Rule, Sees, plain};
 use crate::{Area, Field, Ring};
@@ -89,7 +89,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
 pub(super) fn slot(at: &At<'_>, out: &mut Out<'_>) {
     let Some(ram) = ram(at).filter(Ram::is_store) else { return };
     let Some(shadow) = &ram.queue.shadow else { return };
-    if let Some(seen) = behind_the_ring(&ram, shadow) {
+    if let Some(seen) = behind_the_ring(at, &ram, shadow) {
         out.broken(format!("avail.idx = {:#06x} modulo the size", shadow.idx), seen);
     }
     if let Some(idx) = ram.value(Field::Ring(Ring::AvailIdx)) {
@@ -114,9 +114,14 @@ pub(super) fn round(at: &At<'_>, out: &mut Out<'_>) {
 }
 
 /// A store where slot `idx` would be if the ring had so many.
-fn behind_the_ring(ram: &Ram<'_>, shadow: &Shadow) -> Option<String> {
+fn behind_the_ring(at: &At<'_>, ram: &Ram<'_>, shadow: &Shadow) -> Option<String> {
     let (driver, size) = (ram.queue.driver()?, ram.queue.size()?);
-    let inside = matches!(ram.area, Area::Avail | Area::Desc);
+    let inside = match ram.area {
+        Area::Avail | Area::Desc => true,
+        // 2.7.10.1: with EVENT_IDX that is what stands behind the ring.
+        Area::UsedEvent => at.virtio()?.negotiated(feature::EVENT_IDX),
+        _ => false,
+    };
     let place = driver.checked_add(4 + 2 * u64::from(shadow.idx))?;
     let behind = shadow.idx >= size && !inside && ram.addr == place && ram.access.width() == 2;
     behind.then(|| format!("a store to slot {}, behind the ring's end", shadow.idx))
@@ -139,3 +144,6 @@ fn slots(queue: &Queue, shadow: &Shadow, idx: u16, out: &mut Out<'_>) {
         out.broken(expected, format!("one in slot {other}, and avail.idx = {idx:#06x}"));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,21 @@ fn a_split_queue_stores_the_descriptors_then_the_entry_then_the_index() {
     assert_eq!(accesses, expected);
 }
 
+#[cfg(feature = "mutants")]
+#[test]
+fn the_mutant_without_a_fence_is_seen_to_have_none() {
+    let fences = |mutant| {
+        let mut device = Device::new(SPLIT);
+        device.hal.machine().mutant = mutant;
+        let order = device.order(|device| {
+            device.queue.submit(&[READ, WRITE]).unwrap();
+        });
+        order.into_iter().filter(|line| line.starts_with("fence")).collect::<Vec<_>>()
+    };
+    assert_eq!(fences(None), ["fence Release"]);
+    assert!(fences(Some(crate::mutant::Mutant::M90)).is_empty());
+}
+
 #[test]
 fn a_table_is_stored_before_the_descriptor_that_names_it() {
     for (settings, last) in [
