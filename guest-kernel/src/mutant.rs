@@ -247,6 +247,14 @@ mutants! {
     M182 "The data of a request is read before it is back."
     M183 "The data of a request is written before it is back."
     M184 "Bits of the command register that are not the driver's are cleared."
+    M185 "A BAR is placed where RAM is."
+    M186 "The pending bits of MSI-X are stored to."
+    M187 "The size of the MSI-X table is stored to."
+    M188 "INTx# is on with MSI-X."
+    M189 "A reserved register of the header is stored to."
+    M190 "The interrupt pin is stored to."
+    M191 "The expansion ROM is sized with its enable bit set, and not restored."
+    M192 "A packed descriptor is stored to while the device has it."
 
     // What is allowed.
     L01 "The upper halves of the rings' addresses are stored first."

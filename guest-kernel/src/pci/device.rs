@@ -198,6 +198,15 @@ impl Device {
     /// Where no driver has claimed a BAR it is memory that is decoded. INTx# stays off until
     /// someone listens to the line.
     pub(super) fn enable<H: Hal>(&mut self, space: &ConfigSpace<H>, bus_master: bool) {
+        if mutated!(space.hal(), M189) {
+            space.store(Register::<u32>::at(0x38), 0);
+        }
+        if mutated!(space.hal(), M190) {
+            space.store(INTERRUPT_PIN, 2);
+        }
+        if mutated!(space.hal(), M191) {
+            space.store(Register::<u32>::at(0x30), 0xffff_ffff);
+        }
         let mut command = self.command(space) | self.spaces() | Command::INTX_DISABLE;
         command.remove(if mutated!(space.hal(), M13) { Command::MEMORY } else { Command::empty() });
         command.set(Command::BUS_MASTER, bus_master);
@@ -208,7 +217,7 @@ impl Device {
     pub(super) fn connect_intx<H: Hal>(&mut self, space: &ConfigSpace<H>, on: bool) {
         let held = self.command(space);
         let mut command = held;
-        command.set(Command::INTX_DISABLE, !on);
+        command.set(Command::INTX_DISABLE, !on && !mutated!(space.hal(), M188));
         if command != held {
             self.store_command(space, command);
         }

@@ -3,6 +3,7 @@
 use super::{Capability, ConfigSpace, Device, Error, Window, window};
 use crate::{
     hal::{Hal, Vector},
+    mutant::mutated,
     register::Register,
 };
 
@@ -81,6 +82,10 @@ impl Msix {
         window::check(table_bar, device.bar(table_bar), table, len)?;
         // One bit an entry, in words of 64 bits. Never accessed, but what lies elsewhere is broken.
         window::check(pba_bar, device.bar(pba_bar), pba, vectors.div_ceil(64) * 8)?;
+        if mutated!(hal, M186) {
+            let pending = Window::map(hal, pba_bar, device.bar(pba_bar), pba, 8)?;
+            pending.store(Register::<u32>::at(0), 0);
+        }
         Ok(Table {
             window: Window::map(hal, table_bar, device.bar(table_bar), table, len)?,
             space: space.clone(),
@@ -156,7 +161,8 @@ impl<H: Hal> Table<H> {
     }
 
     fn set(&mut self, control: u16) {
-        self.space.store(self.message_control, control);
+        let size = if mutated!(self.space.hal(), M187) { TABLE_SIZE } else { 0 };
+        self.space.store(self.message_control, control | size);
         self.control = control;
     }
 }

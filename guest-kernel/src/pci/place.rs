@@ -7,7 +7,7 @@ use super::{
     Bar, Bars, Command, Device, Error, Pci,
     bridge::{IO_UNIT, MEMORY_UNIT, Windows},
 };
-use crate::hal::Hal;
+use crate::{hal::Hal, mutant::mutated};
 
 /// Where memory BARs of bus 0 are placed: below the IOAPIC at 0xFEC00000, and above what a PC has
 /// as RAM or as configuration space.
@@ -86,6 +86,7 @@ impl<H: Hal> Pci<H> {
                 _ => (&room.memory, &mut taken.memory),
             };
             let base = find(room, size, size, taken).ok_or(Error::NoRoom { index, size })?;
+            let base = if mutated!(space.hal(), M185) { 0x10_0000 } else { base };
             device.place(&space, index, base)?;
             taken.push(base..base + size);
         }

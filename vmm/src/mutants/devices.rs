@@ -26,6 +26,8 @@ pub struct Devices {
     pub lenient: bool,
     /// Whether it is as a loader leaves it that has booted from it.
     pub warm: bool,
+    /// Whether nobody has placed its BARs.
+    pub unassigned: bool,
     /// When it completes requests.
     pub completion: Completion,
 }
@@ -40,6 +42,7 @@ impl Devices {
         queues: 1,
         lenient: false,
         warm: false,
+        unassigned: false,
         completion: Completion::Immediate,
     };
 
@@ -68,13 +71,26 @@ impl Devices {
         if self.warm {
             config.placement = Placement::Warm;
         }
+        if self.unassigned {
+            config.placement = Placement::Unassigned;
+        }
         config
     }
 }
 
 impl fmt::Display for Devices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { preset, offer, size_max, queue_size, queues, lenient, warm, completion } = *self;
+        let Self {
+            preset,
+            offer,
+            size_max,
+            queue_size,
+            queues,
+            lenient,
+            warm,
+            unassigned,
+            completion,
+        } = *self;
         let ordinary = Self::MODERN;
         let mut words = Vec::new();
         let mut say = |differs: bool, word: String| words.extend(differs.then_some(word));
@@ -85,6 +101,7 @@ impl fmt::Display for Devices {
         say(queues != 1, format!("{queues} queues"));
         say(lenient, "lenient".into());
         say(warm, "warm".into());
+        say(unassigned, "unassigned".into());
         say(completion != ordinary.completion, completion.to_string());
         f.write_str(&words.join(" "))
     }

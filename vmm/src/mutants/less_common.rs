@@ -4,10 +4,11 @@
 use eclipse_devices::{Completion, Preset, virtio::Features};
 use eclipse_kernel::mutant::Mutant::{
     M43, M62, M74, M88, M91, M99, M107, M116, M119, M161, M162, M163, M164, M166, M168, M170, M171,
-    M172, M173, M174, M175, M176, M177, M178, M179, M181, M182, M183, M184,
+    M172, M173, M174, M175, M176, M177, M178, M179, M181, M182, M183, M184, M185, M186, M187, M188,
+    M189, M190, M191, M192,
 };
 
-use super::{BATCH, Caught::Rule, Devices, INIT, READ, Row, WRITE, row};
+use super::{Caught::Rule, Devices, INIT, READ, Row, WRITE, row};
 
 const fn offering(offer: Features) -> Devices {
     Devices { offer, ..Devices::MODERN }
@@ -28,7 +29,7 @@ pub(super) const ROWS: &[Row] = &[
     row(M91, INIT, Rule("D2.8.21.3.1-a")).on(PACKED).watch("barriers").named("M91/packed"),
     row(M107, READ, Rule("D2.8.17-b")).on(PACKED).named("M107/packed"),
     row(M116, READ, Rule("D2.8.16-b")).on(PACKED).watch("rings").named("M116/packed"),
-    row(M119, "scenario=tasks count=2", Rule("D2.8.17-c"))
+    row(M119, "scenario=soak count=20", Rule("D2.8.17-c"))
         .on(Devices { queue_size: 4, completion: Completion::Halt, ..PACKED })
         .named("M119/packed"),
     row(M166, READ, Rule("D2.8.19-a"))
@@ -63,5 +64,15 @@ pub(super) const ROWS: &[Row] = &[
     row(M172, INIT, Rule("D3.4.1-a")).on(Devices::LENIENT),
     row(M173, INIT, Rule("D4.1.4.3.2-a")),
     row(M175, INIT, Rule("D4.1.5.1.2.2-b")),
+    row(M185, INIT, Rule("P10")).on(Devices { unassigned: true, ..Devices::MODERN }).on_kvm(),
+    row(M186, INIT, Rule("P24")),
+    row(M187, INIT, Rule("P23")),
+    row(M188, INIT, Rule("P25")),
+    row(M189, INIT, Rule("P27")),
+    row(M190, INIT, Rule("P29")),
+    row(M191, INIT, Rule("P28")),
+    row(M192, "scenario=soak count=20", Rule("D2.8.16-a"))
+        .on(Devices { completion: Completion::Halt, ..PACKED })
+        .watch("rings"),
     row(M184, INIT, Rule("P14")).on(Devices { warm: true, ..Devices::MODERN }),
 ];

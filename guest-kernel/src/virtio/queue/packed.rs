@@ -159,6 +159,11 @@ impl<H: Hal> PackedQueue<H> {
         if !mutated!(self.memory.hal(), M107) {
             check(segments, self.size)?;
         }
+        if mutated!(self.memory.hal(), M192) && self.chains.outstanding() > 0 {
+            let held = DESC * usize::from(self.next_used.slot);
+            let len = self.memory.load::<u32>(held + 8);
+            self.memory.store(held + 8, len);
+        }
         let Some(id) = self.ids.first().filter(|_| self.fits(segments.len())) else {
             return Err(Error::Full);
         };
