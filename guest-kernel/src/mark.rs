@@ -64,8 +64,8 @@ const fn word(kind: u32, number: u32) -> u32 {
 pub struct Told(u32);
 
 impl Told {
-    /// The next number, from 0 on.
-    pub fn next(&mut self) -> u32 {
+    /// It is told once more: the number of that, from 0 on.
+    pub fn tell(&mut self) -> u32 {
         let number = self.0;
         self.0 = number.wrapping_add(1);
         number
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn a_mark_has_a_kind_and_a_running_number() {
         let mut told = Told::default();
-        assert_eq!([told.next(), told.next()].map(durable), [0x2000_0000, 0x2000_0001]);
+        assert_eq!([told.tell(), told.tell()].map(durable), [0x2000_0000, 0x2000_0001]);
         assert_eq!(failed(0xf000_0001), 0x3000_0001);
     }
 }

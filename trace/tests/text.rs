@@ -223,10 +223,10 @@ fn memory_that_is_watched_reads_by_field_and_what_lies_there() {
         guest   00:04.0 common queue_desc_low <- q0.desc[31:0]
         guest   00:04.0 common queue_desc_high <- q0.desc[63:32]
         00:04.0 q0 used.flags was 0001
-        guest   00:04.0 q0 desc[3].len at 0x2038 <- 0003
-        guest   00:04.0 q0 desc[3].len+2 at 0x203a <- 0003
-        guest   00:04.0 q0 desc[1].flags at 0x201e <- 0003
-        guest   00:04.0 q0 UsedEvent+0x4 at 0x2104 <- 0003
+        guest   00:04.0 q0 desc[3].len <- 0003
+        guest   00:04.0 q0 desc[3].len+2 <- 0003
+        guest   00:04.0 q0 desc[1].flags <- 0003
+        guest   00:04.0 q0 UsedEvent+0x4 <- 0003
         guest   00:04.0 q0 writable buffer of desc[3] at 0x9000 -> ff
         guest   00:04.0 q0 readable buffer of indirect[3] at 0x9001 -> ff
         guest   00:04.0 q0 table of desc[3]+0x18 at 0x5018 <- 0003
@@ -237,6 +237,9 @@ fn memory_that_is_watched_reads_by_field_and_what_lies_there() {
         guest   debug_mark <- 10000009
     "#]]
     .assert_eq(&text::symbolic(all, all));
+    // With numbers there are addresses, too.
+    let numbered = text::numbered(&all[4..5]);
+    assert_eq!(numbered, "     4  guest   00:04.0 q0 desc[3].len at 0x2038 <- 0003\n");
     let rips: Vec<_> = all.iter().map(|entry| entry.rip.map(NonZeroU64::get)).collect();
     assert_eq!(rips[3..5], [None, Some(0x10_0042)]);
 }

@@ -66,7 +66,9 @@ impl Stepping {
             self.look_ahead(vcpu, board)?;
         }
         let on = board.platform.awaits_barrier();
-        if on != self.on {
+        // A step ends with an instruction that KVM carries out itself, as an access that is
+        // seen, so each is asked for anew.
+        if on || self.on {
             let control = if on { STEP } else { 0 };
             let debug = kvm_guest_debug { control, ..Default::default() };
             vcpu.set_guest_debug(&debug).map_err(Error::kvm("step the guest"))?;

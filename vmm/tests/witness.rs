@@ -83,7 +83,7 @@ fn what_a_device_does_has_the_address_of_the_store_that_rang() {
     let run = witness(Code::ready().make_available(1).notify());
     let entries = run.recorder.entries();
     let rung = entries.iter().position(|entry| entry.to_string().contains("notify")).unwrap();
-    let used = entries.iter().position(|entry| entry.to_string().contains("used.idx")).unwrap();
+    let used = entries.iter().position(|entry| entry.to_string().contains("used.idx <-")).unwrap();
     assert!(used > rung && entries[rung].rip.is_some());
     assert_eq!(entries[used].rip, entries[rung].rip);
 }

@@ -262,10 +262,10 @@ impl Watcher {
             return None;
         };
         let Place::Area { function, queue, area, offset } = place else { return None };
-        let looks = |field| match field {
-            Field::Ring(Ring::UsedFlags | Ring::AvailEvent) => true,
-            Field::Ring(Ring::DeviceEventDesc | Ring::DeviceEventFlags) => true,
-            _ => false,
+        let looks = |field| {
+            let Field::Ring(field) = field else { return false };
+            let split = matches!(field, Ring::UsedFlags | Ring::AvailEvent);
+            split || matches!(field, Ring::DeviceEventDesc | Ring::DeviceEventFlags)
         };
         let ends = |passage: &mut Passage| (passage.function, passage.queue) == (function, queue);
         if !area.fields(offset, width).any(looks) {

@@ -65,7 +65,7 @@ $b sync
 for d in /sys/bus/virtio/drivers/virtio_blk/virtio*; do echo ${d##*/} >/sys/bus/virtio/drivers/virtio_blk/unbind; done' \
     "$m"/virtio/{virtio,virtio_ring,virtio_pci,virtio_pci_modern_dev,virtio_pci_legacy_dev}.ko "$m"/block/virtio_blk.ko
   qemu "$1" "$2" -kernel "$work/vmlinuz" -initrd "$work/tree-linux.gz" -append "console=ttyS0 panic=-1 quiet $3"
-  from "'hpet'" <"$work/$1.log" | keep | put "$1"
+  from "addr 0xf1 .* name 'io'" <"$work/$1.log" | keep | put "$1"
 }
 
 seabios() { # name, device properties: it reads the first sector and jumps there

@@ -28,11 +28,6 @@ impl<T: Default> PerFunction<T> {
         self.0.iter_mut().find(|(other, _)| *other == function).map(|(_, kept)| kept)
     }
 
-    /// What is kept for `function`, to look at.
-    pub fn peek(&self, function: Bdf) -> Option<&T> {
-        self.0.iter().find(|(other, _)| *other == function).map(|(_, kept)| kept)
-    }
-
     /// All of it.
     pub fn iter(&self) -> impl Iterator<Item = (Bdf, &T)> {
         self.0.iter().map(|(function, kept)| (*function, kept))

@@ -174,6 +174,7 @@ fn a_window_lies_in_its_bar_or_is_refused() {
     let base = 0x1_0000;
     let misplaced = Err(Error::BarMisplaced { index: 4, base, size: 0x80 });
     assert_eq!(map(Bar::Port { base: 0x1_0000, size: 0x80 }, 0, 4), misplaced);
+    assert!(!Window::map(&hal, 4, bar, 0, 4).unwrap().is_empty(), "none is empty");
 }
 
 #[test]
@@ -252,8 +253,28 @@ fn enabling_is_one_store_and_keeps_what_it_does_not_mean() {
     assert!(Command::from_bits_retain(0x0542).contains(Command::INTX_DISABLE));
 }
 
+/// The subclasses that have a name, class by class, as words that the name has to hold.
 #[test]
-fn unknown_classes_have_a_name_too() {
-    assert_eq!(class_name(0x01, 0x00), "SCSI Controller");
+fn a_class_has_the_name_of_the_code_assignment() {
+    let named: &[(u8, &[(u8, &str)])] = &[
+        (0x00, &[(0x00, "Unclassified"), (0x01, "VGA-Compatible")]),
+        (0x01, &[(0x00, "SCSI"), (0x01, "IDE"), (0x02, "Floppy"), (0x04, "RAID")]),
+        (0x01, &[(0x05, "ATA"), (0x06, "SATA"), (0x08, "NVMe"), (0x80, "Mass Storage")]),
+        (0x02, &[(0x00, "Ethernet"), (0x80, "Network")]),
+        (0x03, &[(0x00, "VGA"), (0x80, "Display")]),
+        (0x04, &[(0x01, "Audio"), (0x03, "HD Audio")]),
+        (0x05, &[(0x00, "RAM")]),
+        (0x06, &[(0x00, "Host"), (0x01, "ISA"), (0x04, "PCI-to-PCI"), (0x80, "Bridge")]),
+        (0x07, &[(0x00, "Serial"), (0x80, "Communication")]),
+        (0x08, &[(0x00, "Interrupt"), (0x80, "System Peripheral")]),
+        (0x0c, &[(0x03, "USB"), (0x05, "SMBus")]),
+    ];
+    for &(class, subclasses) in named {
+        for &(subclass, word) in subclasses {
+            let name = class_name(class, subclass);
+            assert!(name.starts_with(word), "{class:02x}.{subclass:02x}: {name}");
+        }
+    }
+    assert_eq!(class_name(0x01, 0x03), "Unknown");
     assert_eq!(class_name(0xff, 0x00), "Unknown");
 }

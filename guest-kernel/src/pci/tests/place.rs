@@ -145,3 +145,29 @@ fn what_has_an_address_keeps_it_and_costs_no_access() {
     pci.place_bars(&mut device).unwrap();
     assert!(hal.machine().accesses.is_empty());
 }
+
+#[test]
+fn the_record_of_a_bar_that_was_placed_has_both_halves() {
+    let hal = FakeHal::new();
+    hal.insert(4, 0, bare());
+    let device = placed(&hal, DEVICE).unwrap();
+    let pci = Pci::init(&hal);
+    hal.machine().accesses.clear();
+    // The larger one has the first place.
+    let raw = [0, 1, 4, 5, 6].map(|index| pci.get_bar(&device, index));
+    assert_eq!(raw, [Some(0xc001), Some(0xf000_4000), Some(0xf000_000c), Some(0), None]);
+    assert_eq!(hal.machine().accesses.len(), 0, "it is on record");
+}
+
+#[test]
+fn a_bar_that_was_not_sized_is_loaded() {
+    let hal = FakeHal::new();
+    let mut function = Function::new(0x1af4, 0x1001, 0x01_00_00);
+    function.register(0x14, 0xfebc_1000, 0xffff_f000);
+    function.register(0x24, 0xfe00_0008, 0xffff_c000);
+    hal.insert(4, 0, function);
+    let pci = Pci::init(&hal);
+    let device = &pci.devices()[0];
+    let raw = [0, 1, 5, 6].map(|index| pci.get_bar(device, index));
+    assert_eq!(raw, [Some(0), Some(0xfebc_1000), Some(0xfe00_0008), None]);
+}

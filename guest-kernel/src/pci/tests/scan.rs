@@ -2,7 +2,7 @@
 
 use crate::{
     fake::{FakeHal, Function},
-    pci::{Address, Buses, ConfigAccess, Pci},
+    pci::{Address, Buses, ConfigAccess, ConfigSpace, Pci, bridge::Windows},
 };
 
 fn at(bus: u8, device: u8) -> Address {
@@ -24,6 +24,19 @@ fn a_bus_that_two_bridges_lead_to_is_scanned_once() {
     hal.insert_at(at(0, 2), Function::bridge(1, 1));
     hal.insert_at(at(1, 0), other());
     assert_eq!(found(&hal), [at(0, 1), at(0, 2), at(1, 0)]);
+}
+
+#[test]
+fn a_window_that_may_be_prefetched_can_lie_beyond_4_gib() {
+    let hal = FakeHal::new();
+    let mut bridge = Function::bridge(1, 1);
+    // Base and limit in units of 1 MiB, with type bits, and their upper halves.
+    bridge.set(0x24, &[0x01, 0x80, 0x11, 0x80]);
+    bridge.set(0x28, &[0x03, 0, 0, 0, 0x03, 0, 0, 0]);
+    hal.insert_at(at(0, 1), bridge);
+    let windows = Windows::load(&ConfigSpace::new(hal.clone(), at(0, 1)));
+    assert_eq!(windows.prefetchable, 0x3_8000_0000..0x3_8020_0000);
+    assert_eq!((windows.memory, windows.ports), (0..0, 0..0), "nobody opened them");
 }
 
 #[test]

@@ -198,13 +198,13 @@ impl<H: Hal> VirtioBlk<H> {
 
     /// Marks that a caller is told of durable data.
     fn mark_durable(&mut self) {
-        let number = self.durable.next();
+        let number = self.durable.tell();
         self.hal.mark(mark::durable(number));
     }
 
     /// Marks that a caller is told of a failed request.
     fn mark_failed(&mut self) {
-        let number = self.failed.next();
+        let number = self.failed.tell();
         self.hal.mark(mark::failed(number));
     }
 

@@ -314,3 +314,11 @@ fn defect_25_an_offset_and_a_length_that_wrap_are_refused() {
         assert!(std::panic::catch_unwind(load).is_err(), "{offset:#x}");
     }
 }
+
+#[test]
+fn a_buffer_has_as_many_bytes_as_were_asked_for_and_never_none() {
+    let hal = FakeHal::new();
+    let buffer = DmaBuffer::new(&hal, 64, 8).unwrap();
+    assert_eq!((buffer.len(), buffer.is_empty()), (64, false));
+    assert!(DmaBuffer::new(&hal, 0, 8).is_err());
+}

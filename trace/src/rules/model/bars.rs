@@ -16,6 +16,8 @@ pub struct Bar {
     pub probed: bool,
     /// The answer to all ones, when that was last asked for.
     pub answer: Option<u32>,
+    /// Whether it was given another value than it was found with.
+    pub moved: bool,
 }
 
 impl Bars {
@@ -90,6 +92,11 @@ impl Bars {
         })
     }
 
+    /// Whether a driver has placed it: one that it only puts back is where it was found.
+    pub fn is_moved(&self, index: usize) -> bool {
+        self.get(index).moved || self.is_wide(index) && self.get(index + 1).moved
+    }
+
     /// What the low bits say it is.
     fn kind(&self, index: usize) -> Option<u32> {
         let bar = self.get(index);
@@ -103,7 +110,11 @@ impl Bars {
         let (bar, value) = (&mut self.registers[index], access.value() as u32);
         match access.is_store() {
             true if Self::is_probe(value) => (bar.probed, bar.answer) = (true, None),
-            true => (bar.probed, bar.value) = (false, Some(value & !fixed | kind & fixed)),
+            true => {
+                let value = value & !fixed | kind & fixed;
+                bar.moved |= bar.value.is_some_and(|found| found != value);
+                (bar.probed, bar.value) = (false, Some(value));
+            }
             false if bar.probed => bar.answer = Some(value),
             false => bar.value = Some(value),
         }

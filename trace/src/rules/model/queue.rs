@@ -1,6 +1,6 @@
-use super::{Chain, Element, Holders, PackedShadow, Shadow, fields};
+use super::{Chain, Element, Holders, PackedShadow, Shadow};
 use crate::register::CommonCfg;
-use crate::{Access, Area, Effect, Entry, Event, Ring, Table};
+use crate::{Access, Effect, Entry, Event, Ring, Table};
 
 /// A half of an address of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,34 +346,6 @@ impl Queue {
     /// Where `avail_event` of a split queue is.
     fn avail_event_at(&self) -> Option<u64> {
         self.device()?.checked_add(4 + 8 * u64::from(self.size()?))
-    }
-
-    /// The driver accessed an area of it that is watched.
-    pub(super) fn accessed(
-        &mut self,
-        area: Area,
-        offset: u32,
-        addr: u64,
-        access: Access,
-        event_idx: bool,
-    ) {
-        let ((area, offset), size) = (self.locate(area, offset, addr), self.size().unwrap_or(0));
-        if matches!(area, Area::PackedDesc | Area::DriverEvent | Area::DeviceEvent) {
-            let packed = self.packed.get_or_insert_default();
-            if access.is_store() {
-                let stores = fields(area, offset, access);
-                stores.for_each(|(field, value)| packed.stored(field, value, size));
-            }
-            return;
-        }
-        let before = self.avail_idx.unwrap_or(0);
-        let shadow = self.shadow.get_or_insert_with(|| Box::new(Shadow::from(before)));
-        for (field, value) in fields(area, offset, access) {
-            match access {
-                Access::Load { .. } => shadow.loaded(field, value, size, event_idx),
-                Access::Store { .. } => shadow.stored(field, value, size),
-            }
-        }
     }
 
     fn give_back(&mut self, head: u16) {

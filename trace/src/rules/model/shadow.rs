@@ -181,6 +181,34 @@ impl Queue {
         }
         (area, offset)
     }
+
+    /// The driver accessed an area of it that is watched.
+    pub(super) fn accessed(
+        &mut self,
+        area: Area,
+        offset: u32,
+        addr: u64,
+        access: Access,
+        event_idx: bool,
+    ) {
+        let ((area, offset), size) = (self.locate(area, offset, addr), self.size().unwrap_or(0));
+        if matches!(area, Area::PackedDesc | Area::DriverEvent | Area::DeviceEvent) {
+            let packed = self.packed.get_or_insert_default();
+            if access.is_store() {
+                let stores = fields(area, offset, access);
+                stores.for_each(|(field, value)| packed.stored(field, value, size));
+            }
+            return;
+        }
+        let before = self.avail_idx.unwrap_or(0);
+        let shadow = self.shadow.get_or_insert_with(|| Box::new(Shadow::from(before)));
+        for (field, value) in fields(area, offset, access) {
+            match access {
+                Access::Load { .. } => shadow.loaded(field, value, size, event_idx),
+                Access::Store { .. } => shadow.stored(field, value, size),
+            }
+        }
+    }
 }
 
 /// The fields that an access meets, each with what is in it, if it is met as a whole.

@@ -9,7 +9,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "P01",
         clause: "PCI 3.0, 3.2.2.3.2",
-        level: Level::Must,
+        // Bits 1:0 are read-only, so ones there are wrong and do no harm.
+        level: Level::Should,
         needs: Needs::Nothing,
         text: "CONFIG_DATA is accessed inside its doubleword and aligned, after CONFIG_ADDRESS \
                was stored with its enable bit set and bits 30:28 and 1:0 clear.",
@@ -115,13 +116,18 @@ impl Check for Presence {
             }
             return;
         }
-        if self.found.has(function) {
+        let looks = config.loaded().is_some() && is_class(&config);
+        if self.found.has(function) || looks {
+            return;
+        }
+        // The class says as well as the vendor ID whether a function has come since.
+        if config.loaded().is_some() && config.is_all_ones() && is_class(&config) {
             return;
         }
         if self.absent.has(function) {
             let seen = "another access to a function whose vendor ID is ffff";
             out.broken("nothing but the vendor ID of it", seen);
-        } else if config.is_all_ones() && config.offset < 0x40 && !is_class(&config) {
+        } else if config.is_all_ones() && config.offset < 0x40 {
             let expected = "a load of the vendor ID";
             out.broken(expected, format!("a load at offset {:#x}", config.offset));
         }
@@ -218,11 +224,20 @@ mod tests {
         // Processors of a kind have a bridge there, and the class may say it as well.
         load(&mut driver, Bdf::new(0, 0x18, 0), 0x68, 4, 0xffff_ffff);
         load(&mut driver, Bdf::new(0, 6, 0), 0xa, 2, 0xffff);
+        load(&mut driver, absent, 0xa, 2, 0xffff);
         driver.keeps("P02", 1);
         load(&mut driver, absent, 2, 2, 0xffff);
         load(&mut driver, Bdf::new(0, 7, 0), 2, 2, 0xffff);
         let seen = "another access to a function whose vendor ID is ffff";
         driver.breaks("P02", &[seen, "a load at offset 0x2"]);
+    }
+
+    #[test]
+    fn an_absent_function_is_looked_for_again_by_its_class() {
+        let mut driver = Transcript::new();
+        load(&mut driver, BLOCK, 0, 4, 0xffff_ffff);
+        load(&mut driver, BLOCK, 0xa, 2, 0xffff);
+        driver.keeps("P02", 1);
     }
 
     #[test]

@@ -258,7 +258,7 @@ impl Check for Pending {
 /// not judged.
 fn pin(at: &At<'_>, out: &mut Out<'_>) {
     let Some(function) = at.pci() else { return };
-    if !control(function).is_some_and(|control| control & ENABLE != 0) {
+    if control(function).is_none_or(|control| control & ENABLE == 0) {
         return;
     }
     if at.status_store().is_some_and(|status| status & DRIVER_OK != 0) {
