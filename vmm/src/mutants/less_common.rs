@@ -7,7 +7,7 @@ use eclipse_kernel::mutant::Mutant::{
     M172, M173, M174, M175, M176, M177, M178, M179, M181, M182, M183, M184,
 };
 
-use super::{BATCH, Caught::Rule, Devices, INIT, READ, Row, WRITE, row};
+use super::{Caught::Rule, Devices, INIT, READ, Row, WRITE, row};
 
 const fn offering(offer: Features) -> Devices {
     Devices { offer, ..Devices::MODERN }
