@@ -6,7 +6,8 @@
 //! [`rings`] has its queue with the features that a test wants.
 //! [`kvm`] boots the image under the VMM, and [`qtest`] has QEMU's devices to compare with
 //! ([`parallel`]); what both have in common with a loopback is a [`substrate`].
-//! [`expected`] has the transcripts that both are held to, and
+//! [`matrix`] has every scenario and the machines for it, and [`life`] what a driver is asked for
+//! whose device is wrong. [`expected`] has the transcripts that both are held to, and
 //! [`mod@slice`] cuts a transcript into the parts that a test is about.
 
 pub mod ata;
@@ -17,7 +18,9 @@ pub mod faulty;
 pub mod fuzz;
 #[cfg(feature = "kvm")]
 pub mod kvm;
+pub mod life;
 mod loopback;
+pub mod matrix;
 pub mod parallel;
 pub mod qtest;
 mod qtest_machine;

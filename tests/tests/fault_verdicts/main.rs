@@ -8,7 +8,6 @@
 //! ```
 
 mod sweeps;
-mod work;
 
 use eclipse_devices::Preset;
 use eclipse_devices::fault::catalogue::{Build, Kind, by_name, rows};
@@ -22,7 +21,7 @@ use eclipse_kernel::virtio::{
 use eclipse_trace::{Actor, Entry, Event};
 use expect_test::expect;
 
-use crate::work::{Verdict, machine, stands};
+use eclipse_tests::life::{Verdict, machine, stands};
 
 /// The machines, as the columns of the table.
 const PRESETS: [Preset; 3] = [Preset::Modern, Preset::Legacy, Preset::Packed];

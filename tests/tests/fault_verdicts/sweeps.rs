@@ -5,7 +5,7 @@ use eclipse_devices::fault::by_name;
 use eclipse_trace::{Access, Entry, Event};
 
 use crate::PRESETS;
-use crate::work::{Verdict, live, machine, stands};
+use eclipse_tests::life::{Verdict, live, machine, stands};
 
 /// Runs the driver's life with the fault that `name` makes of each number.
 fn sweep(preset: Preset, numbers: impl Iterator<Item = usize>, name: fn(usize) -> String) {

@@ -13,8 +13,9 @@ use eclipse_kernel::virtio::{
     self,
     blk::{Error, Options, SECTOR, VirtioBlk},
 };
-use eclipse_tests::Loopback;
 use eclipse_trace::{Entry, Event};
+
+use crate::Loopback;
 
 /// Sectors of the disk.
 const SECTORS: u32 = 64;
@@ -40,6 +41,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Its word in the tables.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -144,6 +146,7 @@ pub fn live(machine: &Loopback) -> Verdict {
     verdict
 }
 
+/// The preset's machine with the disk of this test.
 pub fn config(preset: Preset) -> PlatformConfig {
     preset.config(Box::new(MemoryDisk::counting(SECTORS)))
 }

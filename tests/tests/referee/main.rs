@@ -1,0 +1,7 @@
+//! The referee over the drivers as they are: on every machine, whatever its devices do, it finds
+//! nothing; and most of its rules had something to look at.
+
+mod bench;
+mod coverage;
+mod faults;
+mod machines;
