@@ -5,7 +5,7 @@ mod damage;
 mod firmware;
 mod log;
 
-use eclipse_trace::import::qemu::{Note, read};
+use eclipse_trace::import::qemu::{Note, end_line, read};
 use expect_test::expect;
 
 use log::{BAR, COMMON, Log, NOTIFY, request};
@@ -184,4 +184,35 @@ fn devices_that_are_not_block_devices_are_left_out_and_named() {
     let recording = log.shows(&expect![""]);
     let (function, name) = ("00:04.0".parse().unwrap(), "virtio-net-pci".into());
     assert!(recording.notes.contains(&Note::NoBlockDevice { line: first, function, name }));
+}
+
+#[test]
+fn a_log_that_says_where_it_ends_is_whole() {
+    let mut log = Log::default();
+    log.config_load(0, 4, 0x1042_1af4);
+    let lines = log.last();
+    let recording = read(log.0.as_bytes()).expect("the log is whole");
+    assert_eq!(recording.outcome, None);
+    assert!(recording.notes.contains(&Note::EndUnseen { line: lines }));
+    log.0 += &end_line(lines, "failure (exit value 0x11)");
+    let recording = read(log.0.as_bytes()).expect("the log is whole");
+    assert_eq!(recording.outcome.as_deref(), Some("failure (exit value 0x11)"));
+    assert!(!recording.notes.contains(&Note::EndUnseen { line: lines }));
+}
+
+#[test]
+fn a_log_whose_end_does_not_fit_is_refused() {
+    let mut log = Log::default();
+    log.config_load(0, 4, 0x1042_1af4);
+    let (lines, whole) = (log.last(), log.0.clone());
+    log.0 += &end_line(lines + 7, "success");
+    let error = read(log.0.as_bytes()).expect_err("seven lines are missing").to_string();
+    let line = lines + 1;
+    assert_eq!(
+        error,
+        format!("line {line}: the log ends here and says that it had {} lines before", lines + 7)
+    );
+    log.0 = whole.clone() + &end_line(lines, "success") + &whole;
+    let error = read(log.0.as_bytes()).expect_err("another log follows").to_string();
+    assert!(error.starts_with(&format!("line {}: the log ended before", lines + 2)), "{error}");
 }

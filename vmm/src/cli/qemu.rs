@@ -1,7 +1,7 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::{self, Read},
+    io::{self, BufRead, BufReader, Read, Write},
     os::{fd::AsFd, unix::process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -11,6 +11,7 @@ use std::{
 
 use clap::Args;
 use eclipse_devices::disk::{Mode, default_image};
+use eclipse_trace::import::qemu::end_line;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -77,8 +78,8 @@ pub(super) fn qemu(args: QemuArgs) -> Result<u8, Failure> {
     command.args(["-M", machine.name()]);
     let recorded = record.is_some();
     command.args(qemu_devices::arguments(machine, &disks, &files.disk, mode, recorded));
-    if let Some(path) = record {
-        File::create(&path).map_err(|source| Error::Write { path: path.clone(), source })?;
+    if let Some(path) = &record {
+        File::create(path).map_err(|source| Error::Write { path: path.clone(), source })?;
         command.args(TRACED.iter().flat_map(|events| ["-trace", events])).arg("-D").arg(path);
     }
     command.args(others);
@@ -94,6 +95,9 @@ pub(super) fn qemu(args: QemuArgs) -> Result<u8, Failure> {
     };
     let took = began.elapsed();
     drop((files, signals));
+    if let Some(path) = &record {
+        end_record(path, &outcome).map_err(|source| Error::Write { path: path.clone(), source })?;
+    }
 
     if args.json {
         let object = json!({
@@ -108,6 +112,17 @@ pub(super) fn qemu(args: QemuArgs) -> Result<u8, Failure> {
         print::to_stdout(&verdict(&outcome))?;
     }
     Ok(outcome.exit_code())
+}
+
+/// Ends a log that QEMU has left, so that a judge knows that it is whole.
+fn end_record(path: &Path, outcome: &Outcome) -> io::Result<()> {
+    let mut lines = 0;
+    for line in BufReader::new(File::open(path)?).split(b'\n') {
+        line?;
+        lines += 1;
+    }
+    let mut log = File::options().append(true).open(path)?;
+    log.write_all(end_line(lines, &outcome.to_string()).as_bytes())
 }
 
 /// Where QEMU finds the kernel and the disk.

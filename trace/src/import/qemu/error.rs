@@ -40,6 +40,20 @@ pub enum Error {
         /// What begins there.
         event: &'static str,
     },
+    /// Lines are missing.
+    #[error("line {line}: the log ends here and says that it had {lines} lines before")]
+    Shortened {
+        /// Its last line.
+        line: u64,
+        /// How many there were.
+        lines: u64,
+    },
+    /// Something stands behind the end.
+    #[error("line {line}: the log ended before this line; give QEMU a file of its own with `-D`")]
+    BehindTheEnd {
+        /// Which.
+        line: u64,
+    },
     /// Two machines' accesses are in one log.
     #[error(
         "line {line}: {region} is another one than before, so two machines wrote into this log"

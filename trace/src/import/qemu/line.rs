@@ -17,8 +17,23 @@ pub(super) enum Line<'a> {
     Notify { vq: u64 },
     /// `virtio_set_status`: a device, whose address inside of QEMU this is, has another status.
     SetStatus { vdev: u64 },
+    /// `qemu --record` ends its logs so: how many lines came before, and what became of the guest.
+    End { lines: u64, outcome: &'a str },
     /// Another event, or something else altogether.
     Other,
+}
+
+/// What the last line of a log begins with that `qemu --record` kept.
+const END: &str = "eclipse-vmm: the end after ";
+
+/// The last line of a log of `lines` lines, after which the guest ended as `outcome` says.
+pub fn end_line(lines: u64, outcome: &str) -> String {
+    format!("{END}{lines} lines: {outcome}\n")
+}
+
+fn end(text: &str) -> Option<Line<'_>> {
+    let (lines, outcome) = text.strip_prefix(END)?.split_once(" lines: ")?;
+    Some(Line::End { lines: lines.parse().ok()?, outcome })
 }
 
 /// An access to one of QEMU's memory regions.
@@ -52,6 +67,9 @@ impl<'a> Line<'a> {
     /// # Errors
     /// It is one of the events that are read here, and not whole or not in its form.
     pub(super) fn parse(text: &'a str, line: u64, ended: bool) -> Result<Self, Error> {
+        if let Some(end) = end(text).filter(|_| ended) {
+            return Ok(end);
+        }
         let text = without_time(text);
         let Some((event, rest)) = begins(text) else {
             return match within(text) {

@@ -30,6 +30,7 @@ mod virtio;
 use std::io::BufRead;
 
 pub use error::{Error, Lacking};
+pub use line::end_line;
 pub use note::Note;
 
 use crate::Entry;
@@ -46,6 +47,8 @@ pub struct Recording {
     pub by_firmware: Vec<bool>,
     /// What the log does not show.
     pub notes: Vec<Note>,
+    /// What became of the guest, where the log says so ([`end_line`]).
+    pub outcome: Option<String>,
 }
 
 impl Recording {

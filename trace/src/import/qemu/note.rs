@@ -17,6 +17,11 @@ pub enum Note {
     /// That the device interrupts is not shown: `-trace virtio_* -trace virtqueue_*` is missing,
     /// or no queue ever was.
     InterruptsUnseen,
+    /// The log does not say that it is whole: it was not kept by `qemu --record`.
+    EndUnseen {
+        /// The last there is.
+        line: u64,
+    },
     /// The driver did not read the capability that says where a structure is, in what is
     /// recorded; it is taken to be where QEMU has it.
     PlaceAssumed {
@@ -98,6 +103,7 @@ impl Note {
             Note::Halves => &["D4.1.3.1-a"],
             Note::InterruptsUnseen => &["D4.1.4.5.2-a", "P26"],
             Note::RefusedUnseen
+            | Note::EndUnseen { .. }
             | Note::PlaceAssumed { .. }
             | Note::NoBlockDevice { .. }
             | Note::Firmware { .. }
@@ -125,6 +131,11 @@ impl fmt::Display for Note {
             Note::InterruptsUnseen => f.write_str(
                 "no interrupt is shown; if the device sent any, `-trace virtio_*` is missing, and \
                  rules about interrupts are not judged",
+            ),
+            Note::EndUnseen { line } => write!(
+                f,
+                "the log does not say that line {line} is its last: what may have come after it is \
+                 not judged, nor how the guest ended"
             ),
             Note::PlaceAssumed { line, function } => write!(
                 f,

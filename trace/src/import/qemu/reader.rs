@@ -31,6 +31,8 @@ pub(super) struct Reader {
     last: Option<Bdf>,
     /// The function whose doorbell was stored to, if that was last.
     rung: Option<Bdf>,
+    /// What became of the guest, if the log says so.
+    outcome: Option<String>,
     /// Virtio devices that are no block devices.
     others: BTreeSet<Bdf>,
     seen: Seen,
@@ -69,6 +71,9 @@ impl Reader {
     }
 
     fn take(&mut self, text: &str, ended: bool) -> Result<(), Error> {
+        if self.outcome.is_some() {
+            return Err(Error::BehindTheEnd { line: self.line });
+        }
         self.seen.any |= Line::begins_event(text);
         match Line::parse(text, self.line, ended)? {
             Line::Region(access) => self.region(access),
@@ -90,6 +95,11 @@ impl Reader {
                 self.interrupt(vq);
                 Ok(())
             }
+            Line::End { lines, outcome } if lines == self.line - 1 => {
+                self.outcome = Some(outcome.into());
+                Ok(())
+            }
+            Line::End { lines, .. } => Err(Error::Shortened { line: self.line, lines }),
             Line::Pop | Line::Other => Ok(()),
         }
     }
@@ -247,8 +257,12 @@ impl Reader {
         if let Some(last) = by_firmware.iter().rposition(|firmware| *firmware) {
             notes.push(Note::Firmware { line: self.lines[last] });
         }
+        if self.outcome.is_none() {
+            notes.push(Note::EndUnseen { line: self.line });
+        }
         notes.append(&mut self.notes);
-        Ok(Recording { entries: self.entries, lines: self.lines, by_firmware, notes })
+        let Self { entries, lines, outcome, .. } = self;
+        Ok(Recording { entries, lines, by_firmware, notes, outcome })
     }
 
     /// Capabilities do not move, so what the driver found in the end was there from the start.

@@ -185,7 +185,8 @@ impl Evidence {
         let notes = log.notes.iter().filter(|note| !args.firmware || !note.is_firmware());
         let notes = notes.map(ToString::to_string).collect();
         let followed = if args.firmware { Vec::new() } else { log.by_firmware };
-        let (entries, lines, end) = (log.entries, log.lines, End::Unknown);
+        let end = log.outcome.as_deref().map(End::of).unwrap_or_default();
+        let (entries, lines) = (log.entries, log.lines);
         Ok(Self { entries, followed, lines, notes, judge, end })
     }
 }
