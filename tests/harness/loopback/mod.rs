@@ -110,7 +110,13 @@ impl Loopback {
             let (kind, len) = (MemoryKind::Ram, Self::RAM as u64);
             recorder.record(Actor::Guest, Event::Memory { kind, start: 0, len });
         }
-        self.machine.borrow_mut().recorder = recorder;
+        let mut machine = self.machine.borrow_mut();
+        // What faults did to the machine before it was there.
+        for Entry { by, event, .. } in machine.recorder.entries() {
+            recorder.record(*by, event.clone());
+        }
+        machine.recorder = recorder;
+        drop(machine);
         self
     }
 

@@ -21,56 +21,10 @@ use eclipse_kernel::virtio::{
 use eclipse_trace::{Actor, Entry, Event};
 use expect_test::expect;
 
-use eclipse_tests::life::{Verdict, machine, stands};
+use eclipse_tests::life::{OTHER_NUMBERS, Verdict, machine, stands};
 
 /// The machines, as the columns of the table.
 const PRESETS: [Preset; 3] = [Preset::Modern, Preset::Legacy, Preset::Packed];
-
-/// The same rows with other numbers: later requests, other values.
-const OTHERS: [&str; 42] = [
-    "F12:cap=2",
-    "F27:loads=1000",
-    "F30:nth=4",
-    "F31:stage=1",
-    "F31:stage=2",
-    "F31:stage=3",
-    "F31:stage=5",
-    "F40:sectors=0x80000000000000",
-    "F44:blk_size=1",
-    "F44:blk_size=511",
-    "F44:blk_size=0x80000000",
-    "F45:seg_max=0xffffffff",
-    "F55:size=1",
-    "F55:size=2",
-    "F55:size=3",
-    "F55:size=32768",
-    "F55:size=65535",
-    "F65:id=16",
-    "F65:id=256",
-    "F65:id=0xffff",
-    "F65:id=0xffffffff",
-    "F65:id=0x10000,nth=3",
-    "F68:nth=4",
-    "F70:len=0,nth=2",
-    "F70:len=1,nth=2",
-    "F70:len=0xffffffff,nth=2",
-    "F72:nth=3",
-    "F76:nth=5",
-    "F77:nth=3",
-    "F97:type=0,nth=2",
-    "F97:type=1",
-    "F97:type=4",
-    "F97:type=8",
-    "F98:type=1",
-    "F98:type=4",
-    "F99:status=254,nth=2",
-    "F100:nth=2",
-    "F101:nth=2",
-    "F110:nth=2",
-    "F111:exit=250",
-    "F114:request=1",
-    "F114:request=5",
-];
 
 /// Faults that say in the device's name what the device does not know of: the driver believes
 /// it, and the device then takes it for the driver's mistake.
@@ -231,7 +185,7 @@ fn every_fault_has_its_verdict() {
 #[test]
 fn every_fault_with_other_numbers_has_its_verdict() {
     let kind = |name: &str| rows().find(|row| name.split(':').next() == Some(row.id));
-    let lines = OTHERS.map(|name| line(name, kind(name).expect("it is a row").kind));
+    let lines = OTHER_NUMBERS.map(|name| line(name, kind(name).expect("it is a row").kind));
     expect![[r#"
         F12:cap=2 malicious: ok - ok
         F27:loads=1000 legal: ok - ok

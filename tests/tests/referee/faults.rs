@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use eclipse_devices::Preset;
 use eclipse_devices::fault::catalogue::{Build, by_name, rows};
-use eclipse_tests::life;
+use eclipse_tests::life::{self, OTHER_NUMBERS, Verdict};
 use eclipse_trace::Recorder;
 use eclipse_trace::rules::{End, Level};
 
@@ -18,17 +18,17 @@ pub static WITH_FAULTS: LazyLock<Bench> = LazyLock::new(with_faults);
 /// too, and who then owns what is nobody's word.
 fn with_faults() -> Bench {
     let mut bench = Bench::default();
-    for row in rows().filter(|row| matches!(row.build, Build::Schedule(_))) {
+    let rows = rows().filter(|row| matches!(row.build, Build::Schedule(_))).map(|row| row.id);
+    for name in rows.chain(OTHER_NUMBERS) {
         for preset in Preset::ALL {
-            let schedule = by_name(row.id).unwrap_or_else(|error| panic!("{error}"));
+            let schedule = by_name(name).unwrap_or_else(|error| panic!("{error}"));
             let Some(machine) = life::machine(*preset, &schedule) else { continue };
             let machine = machine.recorded_by(Recorder::new().witness());
-            let verdict = life::live(&machine);
-            let end = match verdict {
-                life::Verdict::Refused => End::Failure,
+            let end = match life::live(&machine) {
+                Verdict::Refused => End::Failure,
                 _ => End::Success,
             };
-            let run = format!("{}, {preset}", row.id);
+            let run = format!("{name}, {preset}");
             bench.judge(&run, &machine.entries(), end, Level::Must);
         }
     }

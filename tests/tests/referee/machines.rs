@@ -23,7 +23,7 @@ fn in_loopback() -> Bench {
     for case in matrix::all() {
         for cmdline in &case.cmdlines {
             let recorder = Recorder::new().witness();
-            let machine = Loopback::with((case.devices)()).recorded_by(recorder);
+            let machine = Loopback::with((case.devices)()).marking().recorded_by(recorder);
             machine.watch(ALL);
             let end = match scenario::run(&machine, cmdline) {
                 Ok(()) => End::Success,
@@ -40,7 +40,8 @@ fn on_kvm() -> Bench {
     let mut bench = Bench::default();
     for preset in Preset::ALL {
         let devices: PlatformConfig = preset.config(Box::new(MemoryDisk::new(default_image())));
-        let config = Config { devices, watching: ALL, ..Config::default() };
+        let cmdline = "scenario=boot marks=on".into();
+        let config = Config { cmdline, devices, watching: ALL, ..Config::default() };
         let options = RunOptions { recorder: Recorder::new().witness(), ..RunOptions::default() };
         let run = Machine::new(config)
             .and_then(|machine| machine.run(options))

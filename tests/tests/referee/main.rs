@@ -2,6 +2,8 @@
 //! nothing; and most of its rules had something to look at.
 
 mod bench;
+mod by_hand;
 mod coverage;
 mod faults;
 mod machines;
+mod stimuli;
