@@ -58,7 +58,7 @@ fn doing(entries: &[Entry]) -> Vec<String> {
                 Register::Common { register: CommonCfg::DeviceFeature, .. }
                     | Register::Legacy { register: LegacyCfg::DeviceFeatures, .. }
             );
-            register.function() == Some(function) && !(offer && !access.is_store())
+            register.function() == Some(function) && (!offer || access.is_store())
         }
         Event::Refused { register, .. } => register.function() == Some(function),
         Event::Msix { .. } | Event::Intx { asserted: true, .. } => {

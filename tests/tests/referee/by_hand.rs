@@ -12,6 +12,9 @@ use eclipse_trace::rules::{End, Level};
 
 use crate::bench::Bench;
 
+/// What it is about, what is offered, and what the driver does.
+type Made = (&'static str, Features, fn(&Bare));
+
 pub static BY_HAND: LazyLock<Bench> = LazyLock::new(by_hand);
 
 /// `queue_notify_off`, `queue_reset`, `queue_enable` and `device_status` of the common
@@ -22,7 +25,7 @@ const STATUS: u64 = 0x14;
 
 fn by_hand() -> Bench {
     let mut bench = Bench::default();
-    let runs: [(&str, Features, fn(&Bare)); 5] = [
+    let runs: [Made; 5] = [
         ("a queue is reset", Features::RING_RESET, reset_queue),
         ("chains in order", Features::IN_ORDER.union(Features::INDIRECT_DESC), in_order),
         ("notification data", Features::NOTIFICATION_DATA, notification_data),

@@ -1,4 +1,4 @@
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use eclipse_devices::watch::{NotWatched, Watching};
 use eclipse_trace::{
@@ -116,7 +116,7 @@ impl Row {
 ///
 /// # Errors
 /// The host cannot.
-pub fn run(row: &Row, rules: &[&'static Rule], kvm: &PathBuf) -> Result<Trial, Error> {
+pub fn run(row: &Row, rules: &[&'static Rule], kvm: &Path) -> Result<Trial, Error> {
     if !row.runs_here() {
         let (row, evidence) = (row.clone(), Evidence::default());
         return Ok(Trial { row, evidence, verdict: Verdict::NotHere });
@@ -129,7 +129,7 @@ pub fn run(row: &Row, rules: &[&'static Rule], kvm: &PathBuf) -> Result<Trial, E
     Ok(Trial::new(row.clone(), evidence, right.as_ref()))
 }
 
-fn boot(row: &Row, rules: &[&'static Rule], kvm: &PathBuf) -> Result<Evidence, Error> {
+fn boot(row: &Row, rules: &[&'static Rule], kvm: &Path) -> Result<Evidence, Error> {
     let faults = devices::faults(row.faults).expect("a test has tried all names");
     let device = row.devices.preset.block_device();
     let machine = Machine::new(Config {
@@ -138,7 +138,7 @@ fn boot(row: &Row, rules: &[&'static Rule], kvm: &PathBuf) -> Result<Evidence, E
         devices: row.devices.config(),
         faults: faults.into_iter().map(|fault| devices::at(fault, device)).collect(),
         watching: watching(row.watch).expect("a test has tried all words"),
-        kvm: kvm.clone(),
+        kvm: kvm.into(),
         ..Config::default()
     })?;
     let recorder = Recorder::new().witness();
