@@ -14,17 +14,18 @@ mod requestq;
 mod shared;
 mod slots;
 mod transfer;
+mod waiting;
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use config::{Config, Limits, SECTOR, Topology};
 pub use error::Error;
-pub use inflight::COMPLETION_LIMIT;
 pub use recovery::TRIES;
 pub use request::{Failure, ID_BYTES, Kind};
 pub use shared::SharedBlk;
 pub use slots::Token;
+pub use waiting::COMPLETION_LIMIT;
 
 use self::{inflight::REQUEST_BYTES, requestq::RequestQueue, slots::Slots};
 use super::{

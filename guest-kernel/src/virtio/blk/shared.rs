@@ -11,7 +11,7 @@ use core::{
 
 use super::{
     COMPLETION_LIMIT, Error, SECTOR, Token, VirtioBlk,
-    inflight::{LOOK_AGAIN, NAP, POLL_AGAIN},
+    waiting::{LOOK_AGAIN, NAP, POLL_AGAIN},
 };
 use crate::{
     block::{BLOCK_SIZE, Block, BlockDevice},

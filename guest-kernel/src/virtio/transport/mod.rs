@@ -1,31 +1,27 @@
 //! The PCI transport: a device's life, in the specification's steps
 //! (VIRTIO 1.4, 3.1.1 and 4.1.5), whichever interface the device has.
 
+mod config;
 mod interface;
 mod interrupts;
 mod legacy;
 mod modern;
+mod status;
 
 use core::time::Duration;
 
 pub use self::interrupts::Signalling;
-use self::{
-    interface::{ConfigPlace, Interface},
-    interrupts::Interrupts,
-    legacy::Legacy,
-    modern::Modern,
-};
+use self::{interface::Interface, interrupts::Interrupts, legacy::Legacy, modern::Modern};
 pub use super::error::Error;
 use super::{
     features::Features,
     queue::Areas,
     registers::blk,
     status::{Isr, Status},
-    structure::{Kind, Listed},
+    structure::Listed,
 };
 use crate::{
-    hal::{Hal, Interrupt, Word},
-    log,
+    hal::{Hal, Interrupt},
     mutant::mutated,
     pci::{self, Bar, Pci, Window},
     register::Register,
@@ -34,9 +30,6 @@ use crate::{
 
 /// How long a reset may take.
 const RESET_LIMIT: Duration = Duration::from_secs(1);
-/// How often the device configuration may change under the driver's eyes.
-const CONFIG_ROUNDS: u32 = 100;
-
 /// Where a queue's notifications go.
 #[derive(Clone, Debug)]
 pub struct Doorbell<H> {
@@ -254,70 +247,6 @@ impl<H: Hal> Transport<H> {
         Ok(features)
     }
 
-    /// Loads fields of the device configuration until they belong together: their generation
-    /// is still the same (VIRTIO 1.4, 2.5.1), or, where there is none, they are (2.5.4).
-    ///
-    /// # Errors
-    /// `fields` says so, or the configuration changes without an end.
-    pub fn read_config<C: PartialEq>(
-        &self,
-        fields: impl Fn(&Self) -> Result<C, Error>,
-    ) -> Result<C, Error> {
-        for _ in 0..CONFIG_ROUNDS {
-            if mutated!(self.hal(), M54) {
-                return fields(self);
-            }
-            let before = self.registers.get().load_generation();
-            let value = fields(self)?;
-            let same = match before {
-                Some(generation) => self.registers.get().load_generation() == Some(generation),
-                None => fields(self)? == value,
-            };
-            if same {
-                return Ok(value);
-            }
-        }
-        Err(Error::ConfigUnstable)
-    }
-
-    /// Loads one field of the device configuration.
-    ///
-    /// # Errors
-    /// The structure is too short to have it.
-    pub fn load_config<T: Word>(&self, field: Register<T>) -> Result<T, Error> {
-        let (window, register) = self.config_field(field)?;
-        Ok(window.load(register))
-    }
-
-    /// Loads 64 bits of the device configuration by one access: only a mutant does.
-    pub(crate) fn load_config_64(&self, field: Register<u32>) -> Result<u64, Error> {
-        let (window, register) = self.config_field(field)?;
-        Ok(window.access_64(register, None))
-    }
-
-    /// Stores one field of the device configuration.
-    ///
-    /// # Errors
-    /// As [`Transport::load_config`].
-    pub fn store_config<T: Word>(&self, field: Register<T>, value: T) -> Result<(), Error> {
-        let (window, register) = self.config_field(field)?;
-        window.store(register, value);
-        Ok(())
-    }
-
-    fn config_field<T: Word>(
-        &self,
-        field: Register<T>,
-    ) -> Result<(&Window<H>, Register<T>), Error> {
-        let ConfigPlace { window, start } = self.registers.get().config(self.interrupts.msix());
-        let length = window.len().saturating_sub(start.into());
-        if field.end() > length {
-            let (kind, needed) = (Kind::Device, field.end());
-            return Err(Error::TooShort { kind, length: length as u32, needed });
-        }
-        Ok((window, Register::at(start + field.offset())))
-    }
-
     /// The number of queues.
     pub fn queues(&self) -> u16 {
         self.registers.get().queues()
@@ -401,101 +330,5 @@ impl<H: Hal> Transport<H> {
         let doorbell = self.registers.get().doorbell(self.pci.hal(), &self.device, queue)?;
         self.registers.get().enable_queue(queue, size, areas)?;
         Ok(doorbell)
-    }
-
-    /// Tells the device that the driver is ready (VIRTIO 1.4, 3.1.1, step 8).
-    pub fn driver_ok(&mut self) {
-        if mutated!(self.hal(), M47) {
-            self.raise(Status::FEATURES_OK);
-        }
-        if mutated!(self.hal(), M36) {
-            self.status -= Status::FEATURES_OK;
-        }
-        if !mutated!(self.hal(), M49) {
-            self.raise(Status::DRIVER_OK);
-        }
-        if mutated!(self.hal(), M172) {
-            self.raise(Status::from_bits_retain(0x10));
-        }
-        if mutated!(self.hal(), M15) {
-            self.pci.enable_device(&mut self.device, true);
-        }
-        if mutated!(self.hal(), L07) {
-            self.load_status();
-        }
-    }
-
-    /// Tells the device that the driver has given up, if it had begun
-    /// (VIRTIO 1.4, 3.1.1).
-    pub fn fail(&mut self) {
-        if !self.status.is_empty() && !mutated!(self.hal(), M51) {
-            self.raise(Status::FAILED);
-        }
-    }
-
-    /// The same where the device was told of memory: a reset takes that from it
-    /// (VIRTIO 1.4, 2.4.2).
-    ///
-    /// # Errors
-    /// The device does not confirm, which the log says: the memory must be kept.
-    pub fn fail_and_reset(&mut self) -> Result<(), Error> {
-        self.fail();
-        self.reset().inspect_err(|_| self.log_lost())
-    }
-
-    /// Says that memory is kept for good.
-    pub fn log_lost(&self) {
-        let address = self.device.address();
-        log!(
-            *self.hal(),
-            "[VirtIO] {address} did not confirm its reset: its DMA memory is not released"
-        );
-    }
-
-    /// Whether the device says that it cannot go on, or is not there any more.
-    pub fn needs_reset(&self) -> bool {
-        self.load_status().contains(Status::NEEDS_RESET)
-    }
-
-    /// Resets the device, takes its right to access memory, and keeps it from interrupting.
-    ///
-    /// # Errors
-    /// The reset is not confirmed: memory that the device knows must be kept.
-    pub fn shut_down(&mut self) -> Result<(), Error> {
-        if mutated!(self.hal(), M158) {
-            self.registers.get().store_status(0);
-            return Ok(());
-        }
-        let reset = self.reset();
-        self.interrupts.turn_msix_off();
-        self.pci.disable_bus_master(&mut self.device);
-        reset
-    }
-
-    /// VIRTIO 1.4, 3.1.1, steps 2 and 3: the device was noticed, and there is a driver for it.
-    fn acknowledge_device(&mut self) {
-        if mutated!(self.hal(), M34) {
-            self.raise(Status::DRIVER);
-        }
-        if mutated!(self.hal(), M33) {
-            self.status |= Status::ACKNOWLEDGE;
-        } else if !mutated!(self.hal(), M32) {
-            self.raise(Status::ACKNOWLEDGE);
-        }
-        if !mutated!(self.hal(), M34) {
-            self.raise(Status::DRIVER);
-        }
-    }
-
-    fn raise(&mut self, bit: Status) {
-        if mutated!(self.hal(), M35) {
-            self.status = Status::empty();
-        }
-        self.status |= bit;
-        self.registers.get().store_status(self.status.bits());
-    }
-
-    fn load_status(&self) -> Status {
-        Status::from_bits_retain(self.registers.get().load_status())
     }
 }
