@@ -1,4 +1,5 @@
 use super::model::{Chain, Function, Model, Queue, Virtio};
+use super::ram::Ram;
 use crate::register::{CommonCfg, LegacyCfg};
 use crate::{Access, Actor, Bdf, Entry, Event, Refusal, Register};
 
@@ -16,6 +17,7 @@ pub struct At<'a> {
     function: Option<&'a Function>,
     queue_index: Option<u16>,
     queue: Option<&'a Queue>,
+    pub(super) ram: Option<Ram<'a>>,
 }
 
 impl<'a> At<'a> {
@@ -28,7 +30,8 @@ impl<'a> At<'a> {
             _ => None,
         });
         let queue = virtio.and_then(|virtio| virtio.queue(queue_index?));
-        Self { entry, model, address, function, queue_index, queue }
+        let ram = queue.and_then(|queue| Ram::of(&entry.event, queue));
+        Self { entry, model, address, function, queue_index, queue, ram }
     }
 
     /// The function whose register was accessed, or that did something.
