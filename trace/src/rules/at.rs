@@ -1,4 +1,5 @@
 use super::model::{Chain, Function, Model, Queue, Virtio};
+use super::ram::Ram;
 use crate::register::{CommonCfg, LegacyCfg};
 use crate::{Access, Actor, Bdf, Entry, Event, Refusal, Register};
 
@@ -11,24 +12,31 @@ pub struct At<'a> {
     pub entry: &'a Entry,
     /// What was told before.
     pub model: &'a Model,
+    // What dozens of rules ask of every entry is looked up once.
+    address: Option<Bdf>,
+    function: Option<&'a Function>,
+    queue_index: Option<u16>,
+    queue: Option<&'a Queue>,
+    pub(super) ram: Option<Ram<'a>>,
 }
 
 impl<'a> At<'a> {
     pub(super) fn new(entry: &'a Entry, model: &'a Model) -> Self {
-        Self { entry, model }
+        let address = address(entry);
+        let function = address.and_then(|address| model.function(address));
+        let virtio = function.map(|function| &function.virtio);
+        let queue_index = queue_index(entry).or_else(|| match entry.event {
+            Event::Register { .. } | Event::Refused { .. } => virtio?.queue_select,
+            _ => None,
+        });
+        let queue = virtio.and_then(|virtio| virtio.queue(queue_index?));
+        let ram = queue.and_then(|queue| Ram::of(&entry.event, queue));
+        Self { entry, model, address, function, queue_index, queue, ram }
     }
 
     /// The function whose register was accessed, or that did something.
     pub fn function(&self) -> Option<Bdf> {
-        match (&self.entry.event, self.entry.by) {
-            (Event::Register { register, .. } | Event::Refused { register, .. }, _) => {
-                register.function()
-            }
-            (Event::Ram { place, .. }, _) => Some(place.function()),
-            (Event::Barrier { function, .. }, _) => Some(*function),
-            (_, Actor::Device(function)) => Some(function),
-            _ => None,
-        }
+        self.address
     }
 
     /// The register that the guest accessed, how, and why that took no effect if it did not.
@@ -42,31 +50,23 @@ impl<'a> At<'a> {
 
     /// The PCI function that this entry is about, as far as it is known.
     pub fn pci(&self) -> Option<&'a Function> {
-        self.model.function(self.function()?)
+        self.function
     }
 
     /// The virtio device that this entry is about, as far as it is known.
     pub fn virtio(&self) -> Option<&'a Virtio> {
-        self.pci().map(|function| &function.virtio)
+        self.function.map(|function| &function.virtio)
     }
 
     /// The queue that this entry is about: that of a device's event, or of a notification
     /// address, or the selected one.
     pub fn queue(&self) -> Option<&'a Queue> {
-        self.virtio()?.queue(self.queue_index()?)
+        self.queue
     }
 
     /// The index of that queue.
     pub fn queue_index(&self) -> Option<u16> {
-        self.entry.event.queue().or_else(|| match self.register()? {
-            (Register::Notify { queue, .. }, ..) => Some(queue),
-            (
-                Register::Legacy { register: LegacyCfg::QueueNotify, .. },
-                Access::Store { value, .. },
-                _,
-            ) => Some(value as u16),
-            _ => self.virtio()?.queue_select,
-        })
+        self.queue_index
     }
 
     /// The chain that the device is reading with this entry, this entry included.
@@ -145,5 +145,35 @@ impl<'a> At<'a> {
             ) => Some((value as u16, access)),
             _ => None,
         }
+    }
+}
+
+/// The function whose register was accessed, or that did something.
+fn address(entry: &Entry) -> Option<Bdf> {
+    match (&entry.event, entry.by) {
+        (Event::Register { register, .. } | Event::Refused { register, .. }, _) => {
+            register.function()
+        }
+        (Event::Ram { place, .. }, _) => Some(place.function()),
+        (Event::Barrier { function, .. }, _) => Some(*function),
+        (_, Actor::Device(function)) => Some(function),
+        _ => None,
+    }
+}
+
+/// The queue that the entry itself names.
+fn queue_index(entry: &Entry) -> Option<u16> {
+    match entry.event {
+        Event::Register { register, access } | Event::Refused { register, access, .. } => {
+            match (register, access) {
+                (Register::Notify { queue, .. }, _) => Some(queue),
+                (
+                    Register::Legacy { register: LegacyCfg::QueueNotify, .. },
+                    Access::Store { value, .. },
+                ) => Some(value as u16),
+                _ => None,
+            }
+        }
+        ref event => event.queue(),
     }
 }

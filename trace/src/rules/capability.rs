@@ -20,7 +20,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Stimulus,
         text: "Of several capabilities for a structure the first one that can be used is used.",
-        sees: Sees::BAR.union(Sees::COMMON),
+        sees: Sees::BAR.union(Sees::STATUS),
         start: plain!(|at, out| {
             let Some(config) = at.pci().map(|function| &function.config) else { return };
             let twice = virtio(config).find_map(|(kind, place)| second(config, kind, place));
@@ -52,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "Nothing is stored to a virtio capability, but to the window of type 5.",
-        sees: Sees::CONFIG.union(Sees::COMMON),
+        sees: Sees::CONFIG_STORE.union(Sees::STATUS),
         start: plain!(|at, out| {
             let Some((kind, inside, access)) = in_capability(at) else {
                 if at.raises(DRIVER_OK) {
@@ -74,7 +74,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "Vendor data is stored to only after its vendor_id was loaded.",
-        sees: Sees::CONFIG.union(Sees::COMMON),
+        sees: Sees::CONFIG_STORE.union(Sees::STATUS),
         start: plain!(|at, out| {
             let Some(config) = at.pci().map(|function| &function.config) else { return };
             if at.raises(DRIVER_OK) {

@@ -47,7 +47,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "The size of a packed queue is never 0.",
-        sees: Sees::COMMON,
+        sees: Sees::QUEUES,
         start: plain!(|at, out| {
             let Some(size) = at.stores(CommonCfg::QueueSize).filter(|_| packed(at)) else { return };
             out.check(size != 0, || ("a size of 1 or more", "0"));
@@ -59,7 +59,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "The size of a split queue is a power of two, and not above what is offered.",
-        sees: Sees::COMMON,
+        sees: Sees::QUEUES,
         start: plain!(|at, out| {
             let Some(size) = at.stores(CommonCfg::QueueSize).filter(|_| !packed(at)) else {
                 return;
@@ -76,7 +76,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "A queue is selected and its other fields are set before it is enabled.",
-        sees: Sees::COMMON,
+        sees: Sees::QUEUES,
         start: plain!(configured),
     },
     Rule {
@@ -85,7 +85,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "Nothing but 1 is stored to queue_enable: never 0.",
-        sees: Sees::COMMON,
+        sees: Sees::QUEUES,
         start: plain!(|at, out| {
             if let Some(value) = at.stores(CommonCfg::QueueEnable) {
                 out.check(value != 0, || ("1", "0"));
@@ -98,7 +98,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "With ADMIN_VQ a queue behind num_queues is one of those that the device names.",
-        sees: Sees::COMMON,
+        sees: Sees::QUEUES.union(Sees::COMMON_OTHER),
         start: || Box::<Admin>::default(),
     },
     Rule {
@@ -107,7 +107,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Recipe,
         needs: Needs::Stimulus,
         text: "A queue whose size reads 0 is not there, and not set up.",
-        sees: Sees::COMMON,
+        sees: Sees::STATUS.union(Sees::QUEUES),
         start: || Box::<Absent>::default(),
     },
 ];

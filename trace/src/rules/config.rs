@@ -18,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         text: "The capacity is read between two loads of config_generation, again while they \
                differ.",
-        sees: Sees::COMMON.union(Sees::DEVICE_CONFIG),
+        sees: Sees::STATUS.union(Sees::COMMON_OTHER).union(Sees::DEVICE_CONFIG),
         start: || Box::<Generations>::default(),
     },
     Rule {
@@ -45,7 +45,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "The field writeback is not read before FEATURES_OK.",
-        sees: Sees::DEVICE_CONFIG.union(Sees::COMMON),
+        sees: Sees::DEVICE_CONFIG.union(Sees::STATUS),
         start: plain!(|at, out| {
             let Some(virtio) = at.virtio() else { return };
             match field(at) {

@@ -48,8 +48,8 @@ pub(super) const RULES: &[Rule] = &[
         text: "No two chains that the device has share memory that it may write.",
         sees: Sees::DESCRIPTOR
             .union(Sees::USED)
-            .union(Sees::RING)
-            .union(Sees::COMMON)
+            .union(Sees::RING_READ)
+            .union(Sees::STATUS)
             .union(Sees::LEGACY)
             .union(Sees::NOTIFY),
         start: || Box::<Twice>::default(),

@@ -19,7 +19,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "No feature is accepted that the device did not offer.",
-        sees: Sees::COMMON.union(Sees::LEGACY),
+        sees: Sees::FEATURES.union(Sees::LEGACY),
         start: plain!(|at, out| {
             let (Some((window, value)), Some(virtio)) = (accepts(at), at.virtio()) else { return };
             let Some(offered) = virtio.ever_offered.window(window) else { return };
@@ -36,7 +36,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         text: "No feature is accepted without the one that it requires: none beyond bit 32 \
                without VERSION_1.",
-        sees: Sees::COMMON,
+        sees: Sees::STATUS,
         start: plain!(|at, out| {
             let Some(virtio) = settled(at) else { return };
             let upper = (33..64).find(|bit| virtio.accepted.has(*bit));
@@ -52,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Stimulus,
         text: "What is offered is checked: a feature that is offered without the one that it \
                requires is not accepted.",
-        sees: Sees::COMMON,
+        sees: Sees::STATUS,
         start: plain!(|at, out| {
             let Some(virtio) = settled(at) else { return };
             let Some(bit) = contradictions(at, virtio).next() else { return };
@@ -69,7 +69,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "No bit is accepted that means nothing, is reserved, or is another device type's.",
-        sees: Sees::COMMON,
+        sees: Sees::STATUS,
         start: plain!(|at, out| {
             let Some(virtio) = settled(at) else { return };
             if undefined(at, &virtio.ever_offered).next().is_none() {
@@ -88,7 +88,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         text: "Without ADMIN_VQ offered it is not accepted, and no queue behind num_queues is \
                enabled.",
-        sees: Sees::COMMON,
+        sees: Sees::STATUS.union(Sees::QUEUES),
         start: plain!(|at, out| {
             let Some(virtio) = at.virtio() else { return };
             if settled(at).is_some() && !virtio.ever_offered.has(ADMIN_VQ) {
@@ -109,7 +109,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "DISCARD is not accepted with ZONED of a host-managed device.",
-        sees: Sees::COMMON,
+        sees: Sees::STATUS,
         start: plain!(|at, out| {
             let Some(virtio) = settled(at).filter(|virtio| virtio.ever_offered.has(ZONED)) else {
                 return;
@@ -162,7 +162,7 @@ const fn wanted(
     text: &'static str,
     start: fn() -> Box<dyn Check>,
 ) -> Rule {
-    Rule { id, clause: "VIRTIO 1.4, 6.1", level, needs, text, sees: Sees::COMMON, start }
+    Rule { id, clause: "VIRTIO 1.4, 6.1", level, needs, text, sees: Sees::STATUS, start }
 }
 
 /// A feature that is to be accepted where it is offered.

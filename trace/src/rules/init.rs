@@ -20,7 +20,11 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         text: "A device is reset, then comes ACKNOWLEDGE, DRIVER, the features, FEATURES_OK, the \
                queues, DRIVER_OK, one after the other, and then the rings from their start.",
-        sees: Sees::COMMON.union(Sees::NOTIFY).union(Sees::RING),
+        sees: Sees::STATUS
+            .union(Sees::FEATURES)
+            .union(Sees::QUEUES)
+            .union(Sees::NOTIFY)
+            .union(Sees::RING_READ),
         start: || Box::<order::Order>::default(),
     },
     Rule {
@@ -29,7 +33,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "Nothing is stored to the device's configuration before FEATURES_OK.",
-        sees: Sees::COMMON.union(Sees::DEVICE_CONFIG),
+        sees: Sees::STATUS.union(Sees::DEVICE_CONFIG),
         start: plain!(|at, out| {
             let held = at.virtio().map_or(0, |virtio| virtio.held());
             if stores_config(at) {
@@ -47,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "No feature is accepted after FEATURES_OK.",
-        sees: Sees::COMMON,
+        sees: Sees::FEATURES,
         start: plain!(|at, out| {
             let Some(value) = at.stores(CommonCfg::DriverFeature) else { return };
             let held = at.virtio().map_or(0, |virtio| virtio.held());
@@ -62,7 +66,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "The status is read to have FEATURES_OK before queues are set up.",
-        sees: Sees::COMMON.union(Sees::DEVICE_CONFIG),
+        sees: Sees::STATUS.union(Sees::QUEUES).union(Sees::DEVICE_CONFIG),
         start: || Box::<FeaturesRead>::default(),
     },
     Rule {
@@ -89,7 +93,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "The queues that are used are enabled before DRIVER_OK.",
-        sees: Sees::COMMON.union(Sees::NOTIFY),
+        sees: Sees::QUEUES.union(Sees::NOTIFY),
         start: plain!(|at, out| {
             let Some(virtio) = at.virtio() else { return };
             let enabled = at.queue().is_some_and(|queue| queue.enabled);

@@ -89,9 +89,10 @@ impl Judge {
         self.model.walk(entry);
         let at = At::new(entry, &self.model);
         let class = Sees::of(&entry.event).bits().trailing_zeros() as usize;
+        // Where what another does is tallied, which nobody asks for.
+        let (mut no_tally, mut no_findings) = Default::default();
         for &number in &self.by_class[class] {
             let Seat { rule, check, tally } = &mut self.seats[usize::from(number)];
-            let (mut no_tally, mut no_findings) = Default::default();
             let (tally, findings) = match judged {
                 true => (tally, &mut self.findings),
                 false => (&mut no_tally, &mut no_findings),

@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "A transitional device that does not offer VERSION_1 is driven as a legacy one.",
-        sees: Sees::COMMON.union(Sees::LEGACY),
+        sees: Sees::STATUS.union(Sees::LEGACY),
         start: plain!(|at, out| {
             let (Some(function), Some(value)) = (at.pci(), at.status_store()) else { return };
             let offered = &function.virtio.offered;
@@ -109,7 +109,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         text: "A transitional driver looks for capabilities before it takes the legacy interface; \
                one that looks for them nowhere is a legacy driver and not judged.",
-        sees: Sees::LEGACY.union(Sees::COMMON),
+        sees: Sees::LEGACY,
         start: || Box::<Searched>::default(),
     },
     Rule {

@@ -11,7 +11,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     level: Level::Must,
     needs: Needs::Nothing,
     text: "Without ACCESS_PLATFORM the device is given physical addresses only, and what they name is RAM.",
-    sees: Sees::DESCRIPTOR.union(Sees::COMMON).union(Sees::VIOLATION),
+    sees: Sees::DESCRIPTOR.union(Sees::QUEUES).union(Sees::VIOLATION),
     start: plain!(|at, out| {
         let Some(virtio) = at.virtio() else { return };
         if virtio.negotiated(feature::ACCESS_PLATFORM) {

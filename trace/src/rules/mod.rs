@@ -135,13 +135,15 @@ impl<F: FnMut(&At<'_>, &mut Out<'_>) + Send> Check for F {
     }
 }
 
+/// A state machine without state, which is called without a pointer to a function between.
+fn stateless(see: impl Fn(&At<'_>, &mut Out<'_>) + Send + 'static) -> Box<dyn Check> {
+    Box::new(see)
+}
+
 /// A state machine without state: what it says follows from the entry and the model.
 macro_rules! plain {
     ($see:expr) => {
-        || {
-            let see: fn(&$crate::rules::At<'_>, &mut $crate::rules::Out<'_>) = $see;
-            Box::new(see)
-        }
+        || $crate::rules::stateless($see)
     };
 }
 pub(crate) use plain;

@@ -69,7 +69,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Stimulus,
         text: "A queue is notified at the structure's offset and queue_notify_off times \
                notify_off_multiplier, as the device says them.",
-        sees: Sees::NOTIFY.union(Sees::COMMON),
+        sees: Sees::NOTIFY.union(Sees::QUEUES),
         start: || Box::<Address>::default(),
     },
 ];

@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "Memory is taken back from a device when it was used, or the device is reset.",
-        sees: Sees::MARK.union(Sees::COMMON).union(Sees::LEGACY),
+        sees: Sees::MARK.union(Sees::STATUS).union(Sees::LEGACY),
         start: || Box::<Released>::default(),
     },
 ];

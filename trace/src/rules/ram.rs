@@ -5,6 +5,7 @@ use super::model::{self, Queue};
 use crate::{Access, Area, Event, Field, Place};
 
 /// An access to an area of a queue.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Ram<'a> {
     pub(super) queue: &'a Queue,
     pub(super) area: Area,
@@ -15,16 +16,22 @@ pub(super) struct Ram<'a> {
 
 /// The access that the entry is, unless a fault made the rings another thing than was told.
 pub(super) fn ram<'a>(at: &At<'a>) -> Option<Ram<'a>> {
-    let Event::Ram { place: Place::Area { area, offset, .. }, addr, access } = at.entry.event
-    else {
-        return None;
-    };
-    let queue = at.queue().filter(|queue| !queue.forged)?;
-    let (area, offset) = queue.locate(area, offset, addr);
-    Some(Ram { queue, area, addr, access, offset })
+    at.ram
 }
 
-impl Ram<'_> {
+impl<'a> Ram<'a> {
+    /// The access that an event of `queue` is.
+    pub(super) fn of(event: &Event, queue: &'a Queue) -> Option<Self> {
+        let Event::Ram { place: Place::Area { area, offset, .. }, addr, access } = *event else {
+            return None;
+        };
+        if queue.forged {
+            return None;
+        }
+        let (area, offset) = queue.locate(area, offset, addr);
+        Some(Self { queue, area, addr, access, offset })
+    }
+
     pub(super) fn is_store(&self) -> bool {
         self.access.is_store()
     }

@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Nothing,
         text: "A reset is over when the status reads 0, and not before.",
-        sees: Sees::COMMON,
+        sees: Sees::STATUS,
         start: plain!(confirmed),
     },
     Rule {
@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         text: "After 0 was stored to the status it is read until it is 0, before the device is \
                initialised again.",
-        sees: Sees::COMMON,
+        sees: Sees::STATUS,
         start: plain!(confirmed),
     },
     Rule {
@@ -31,7 +31,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "That a queue was reset is confirmed by reading queue_reset.",
-        sees: Sees::COMMON,
+        sees: Sees::STATUS.union(Sees::QUEUES),
         start: || Box::new(QueueReset { until_done: false, functions: PerFunction::default() }),
     },
     Rule {
@@ -40,7 +40,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "A queue is not programmed again before queue_reset reads 0.",
-        sees: Sees::COMMON,
+        sees: Sees::STATUS.union(Sees::QUEUES),
         start: || Box::new(QueueReset { until_done: true, functions: PerFunction::default() }),
     },
     Rule {
@@ -49,7 +49,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "A queue that was reset is programmed anew, wholly, before it is enabled again.",
-        sees: Sees::COMMON,
+        sees: Sees::QUEUES,
         start: plain!(|at, out| {
             let Some(queue) = at.queue().filter(|queue| queue.resets != 0 && !queue.enabled) else {
                 return;

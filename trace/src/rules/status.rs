@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "The status shows each step of the initialisation with those before it.",
-        sees: Sees::COMMON.union(Sees::LEGACY),
+        sees: Sees::STATUS.union(Sees::LEGACY),
         start: plain!(|at, out| {
             let (Some(value), Some(virtio)) = (at.status_store(), at.virtio()) else { return };
             // What a store lost is another rule's; here the steps are those that were ever made.
@@ -32,7 +32,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "A bit of the status is cleared by a reset only.",
-        sees: Sees::COMMON.union(Sees::LEGACY),
+        sees: Sees::STATUS.union(Sees::LEGACY),
         start: plain!(|at, out| {
             let (Some(value), Some(virtio)) = (at.status_store(), at.virtio()) else { return };
             let held = virtio.held() & clearable(virtio);
@@ -52,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "After FAILED the device is reset before it is initialised again.",
-        sees: Sees::COMMON.union(Sees::LEGACY),
+        sees: Sees::STATUS.union(Sees::LEGACY),
         start: plain!(|at, out| {
             let (Some(value), Some(virtio)) = (at.status_store(), at.virtio()) else { return };
             if virtio.status & FAILED == 0 {
@@ -71,7 +71,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Stimulus,
         text: "Once DEVICE_NEEDS_RESET was read nothing more is asked of the device before a reset.",
-        sees: Sees::VIRTIO,
+        sees: Sees::STATUS.union(Sees::NOTIFY).union(Sees::LEGACY),
         start: || Box::<NeedsReset>::default(),
     },
 ];

@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Nothing,
         text: "SUSPEND is set only with DRIVER_OK, and where it is negotiated.",
-        sees: Sees::COMMON.union(Sees::LEGACY),
+        sees: Sees::STATUS.union(Sees::LEGACY),
         start: plain!(|at, out| {
             let (Some(value), Some(virtio)) = (at.status_store(), at.virtio()) else { return };
             if at.raises(SUSPEND) {
@@ -44,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
 const FEATURE: u8 = 43;
 
 const fn part(id: &'static str, text: &'static str, start: fn() -> Box<dyn Check>) -> Rule {
-    let sees = Sees::COMMON.union(Sees::NOTIFY).union(Sees::DEVICE_CONFIG);
+    let sees = Sees::STATUS.union(Sees::NOTIFY).union(Sees::DEVICE_CONFIG);
     let (clause, level, needs) = ("VIRTIO 1.4, 3.4.1", Level::Must, Needs::Occasion);
     Rule { id, clause, level, needs, text, sees, start }
 }

@@ -1,6 +1,6 @@
 //! Transcripts for the tests of rules, an entry a call.
 
-use super::{End, Judge, find};
+use super::{End, Judge, Rule, find};
 use crate::register::{
     BlockCfg, Capability, CapabilityKind, CommonCfg, ConfigHeader, Header, LegacyCfg, Mechanism,
 };
@@ -230,6 +230,13 @@ impl Transcript {
     /// saw where it was broken.
     pub fn judged(&self, id: &str) -> (u64, Vec<String>) {
         let rule = find(id).unwrap_or_else(|| panic!("no rule {id}"));
+        let judged = self.judged_by(rule);
+        let more = self.judged_by(rule.shown_more());
+        assert_eq!(judged, more, "{id} is not shown all that concerns it");
+        judged
+    }
+
+    fn judged_by(&self, rule: &'static Rule) -> (u64, Vec<String>) {
         let mut judge = Judge::by([rule]);
         for entry in self.entries() {
             judge.see(entry);

@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "No event is mapped to a vector beyond the MSI-X table.",
-        sees: Sees::COMMON.union(Sees::LEGACY),
+        sees: Sees::QUEUES.union(Sees::COMMON_OTHER).union(Sees::LEGACY),
         start: plain!(|at, out| {
             let (Some((event, value, true)), Some(entries)) = (mapping(at), entries(at)) else {
                 return;
@@ -30,7 +30,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         text: "A vector is mapped for a selected queue, and the mapping is verified by reading \
                it back.",
-        sees: Sees::COMMON.union(Sees::LEGACY),
+        sees: Sees::STATUS.union(Sees::QUEUES).union(Sees::COMMON_OTHER).union(Sees::LEGACY),
         start: || Box::<ReadBack>::default(),
     },
     Rule {
@@ -39,7 +39,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Occasion,
         text: "With MSI-X the ISR status is not read for a queue's interrupt.",
-        sees: Sees::ISR.union(Sees::INTERRUPT).union(Sees::COMMON),
+        sees: Sees::ISR.union(Sees::INTERRUPT).union(Sees::STATUS),
         start: || Box::<IsrReads>::default(),
     },
 ];

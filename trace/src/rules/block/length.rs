@@ -6,7 +6,7 @@ use crate::{Effect, Event, Mark, Register, RequestKind};
 const SEES: Sees = Sees::FAULT
     .union(Sees::USED)
     .union(Sees::MARK)
-    .union(Sees::COMMON)
+    .union(Sees::STATUS)
     .union(Sees::LEGACY)
     .union(Sees::REQUEST);
 

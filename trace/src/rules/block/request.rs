@@ -29,7 +29,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Stimulus,
         text: "RO is accepted where it is offered, and nothing is written.",
-        sees: Sees::COMMON.union(Sees::LEGACY).union(Sees::REQUEST),
+        sees: Sees::STATUS.union(Sees::LEGACY).union(Sees::REQUEST),
         start: plain!(|at, out| {
             let Some(virtio) = at.virtio().filter(|virtio| virtio.offered.has(feature::BLK_RO))
             else {

@@ -7,7 +7,7 @@ use super::super::{At, Check, End, EndOf, Level, Needs, Out, Rule, Sees};
 use crate::register::{CapabilityKind, ConfigHeader, MsixCap, VirtioCap};
 use crate::{Effect, Event, Setting};
 
-const SEES: Sees = Sees::COMMON.union(Sees::LEGACY).union(Sees::FAULT);
+const SEES: Sees = Sees::STATUS.union(Sees::LEGACY).union(Sees::FAULT);
 
 /// A rule of this kind.
 const fn rule(

@@ -9,6 +9,13 @@ use super::{
 use crate::register::CommonCfg;
 use crate::{Effect, Mark, RequestKind, RequestStatus};
 
+const CHANGES: Sees = Sees::STATUS
+    .union(Sees::NOTIFY)
+    .union(Sees::DEVICE_CONFIG)
+    .union(Sees::LEGACY)
+    .union(Sees::FAULT)
+    .union(Sees::INTERRUPT);
+
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         id: "D2.5.1-a",
@@ -16,7 +23,12 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "A capacity that changed between the loads of its halves is read again.",
-        sees: Sees::VIRTIO.union(Sees::FAULT),
+        sees: Sees::STATUS
+            .union(Sees::COMMON_OTHER)
+            .union(Sees::NOTIFY)
+            .union(Sees::DEVICE_CONFIG)
+            .union(Sees::LEGACY)
+            .union(Sees::FAULT),
         start: || Box::<Torn>::default(),
     },
     Rule {
@@ -25,7 +37,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "A device configuration of any length is taken that has the fields.",
-        sees: Sees::COMMON.union(Sees::FAULT),
+        sees: Sees::STATUS.union(Sees::FAULT),
         start: || Box::new(ComesUp::with(long_config)),
     },
     Rule {
@@ -34,7 +46,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Stimulus,
         text: "The capacity is read again when the device says that its configuration changed.",
-        sees: Sees::VIRTIO.union(Sees::FAULT).union(Sees::INTERRUPT),
+        sees: CHANGES,
         start: || Box::new(Changes::new(false)),
     },
     Rule {
@@ -44,7 +56,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         needs: Needs::Stimulus,
         text: "An interrupt whose vector a queue and the configuration share is taken to mean \
                both.",
-        sees: Sees::VIRTIO.union(Sees::FAULT).union(Sees::INTERRUPT),
+        sees: CHANGES,
         start: || Box::new(Changes::new(true)),
     },
     Rule {

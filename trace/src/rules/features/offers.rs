@@ -13,7 +13,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         needs: Needs::Stimulus,
         text: "A device without a feature that the driver needs, VERSION_1 over the modern \
                interface, is given up with FAILED, or driven otherwise.",
-        sees: Sees::COMMON.union(Sees::LEGACY),
+        sees: Sees::STATUS.union(Sees::FEATURES).union(Sees::LEGACY),
         start: || Box::<Without>::default(),
     },
     Rule {
@@ -22,7 +22,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "Bits that mean nothing are no reason to give a device up.",
-        sees: Sees::COMMON.union(Sees::FAULT),
+        sees: Sees::STATUS.union(Sees::FEATURES).union(Sees::FAULT),
         start: || Box::<Unknown>::default(),
     },
     Rule {
@@ -31,7 +31,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "SR_IOV is not accepted of a function without the SR-IOV capability.",
-        sees: Sees::COMMON.union(Sees::CONFIG),
+        sees: Sees::STATUS.union(Sees::CONFIG_LOAD),
         start: || Box::<SrIov>::default(),
     },
 ];

@@ -13,7 +13,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Stimulus,
         text: "A driver that cannot go on with a device stores FAILED.",
-        sees: Sees::COMMON.union(Sees::LEGACY),
+        sees: Sees::STATUS.union(Sees::FEATURES).union(Sees::QUEUES).union(Sees::LEGACY),
         start: || Box::<GivesUp>::default(),
     },
     Rule {
@@ -22,7 +22,11 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Stimulus,
         text: "An initialisation that failed does not go on.",
-        sees: Sees::COMMON.union(Sees::NOTIFY).union(Sees::LEGACY),
+        sees: Sees::STATUS
+            .union(Sees::FEATURES)
+            .union(Sees::QUEUES)
+            .union(Sees::NOTIFY)
+            .union(Sees::LEGACY),
         start: || Box::<GoesOn>::default(),
     },
 ];

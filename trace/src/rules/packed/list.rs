@@ -12,7 +12,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "A list has at most as many descriptors as the queue, and no loop.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::PACKED_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some((queue, chain, last)) = last(at) else { return };
             let Some(size) = queue.size().map(u32::from) else { return };
@@ -36,7 +36,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "Device-writable buffers of a list come after all device-readable ones.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::PACKED_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some((_, chain, last)) = last(at) else { return };
             match readable_behind_writable(chain) {
@@ -55,7 +55,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "A list is put into slots that are free, all of them, before its first is made available.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::PACKED_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some((_, chain, _)) = last(at).filter(|(_, chain, _)| chain.complete) else {
                 return;
@@ -72,7 +72,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "The first descriptor of a list is made available last.",
-        sees: Sees::DESCRIPTOR.union(Sees::RING).union(Sees::RAM),
+        sees: Sees::PACKED_DESCRIPTOR.union(Sees::RING_READ).union(Sees::RAM),
         start: plain!(first_is_last),
     },
     Rule {
@@ -81,7 +81,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "INDIRECT is negotiated, stands alone in its list, and in its table there is no flag but WRITE.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::PACKED_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some((_, chain, last)) = last(at) else { return };
             match indirect(at, chain, last) {

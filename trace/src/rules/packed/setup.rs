@@ -12,7 +12,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "The packed ring is aligned to 16 bytes, the event suppression structures to 4.",
-        sees: Sees::COMMON,
+        sees: Sees::QUEUES,
         start: plain!(|at, out| {
             let Some(queue) = enabled(at, true) else { return };
             let areas = [("desc", queue.desc(), 16), ("driver", queue.driver(), 4)];
@@ -25,7 +25,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "Notification data names the slot where the next list will be.",
-        sees: Sees::NOTIFY.union(Sees::RING).union(Sees::DESCRIPTOR),
+        sees: Sees::NOTIFY.union(Sees::RING_READ).union(Sees::PACKED_DESCRIPTOR),
         start: || Box::<Named>::default(),
     },
 ];

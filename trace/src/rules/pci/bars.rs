@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Stimulus,
         text: "Base address registers are sized where the header type has them: six of type 0, \
                two of type 1, one of others.",
-        sees: Sees::CONFIG,
+        sees: Sees::CONFIG_STORE,
         start: || Box::<Layout>::default(),
     },
     Rule {
@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         text: "A base address register is sized while its space is not decoded, and has an \
                address again before it is.",
-        sees: Sees::CONFIG,
+        sees: Sees::CONFIG_STORE,
         start: plain!(|at, out| {
             let Some(config) = Config::of(at) else { return };
             if let Some((index, _)) = probe(at, &config) {
@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Stimulus,
         text: "Both halves of a 64-bit base address register are sized and placed before memory \
                is decoded.",
-        sees: Sees::CONFIG,
+        sees: Sees::CONFIG_STORE,
         start: || Box::<Halves>::default(),
     },
 ];

@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Stimulus,
         text: "Fields of a virtio capability are loaded as far as its cap_len reaches.",
-        sees: Sees::CONFIG,
+        sees: Sees::CONFIG_LOAD,
         start: plain!(length),
     },
     Rule {

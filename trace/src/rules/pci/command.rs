@@ -11,7 +11,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "The function may master the bus before its driver says DRIVER_OK or notifies it.",
-        sees: Sees::COMMON.union(Sees::LEGACY).union(Sees::NOTIFY),
+        sees: Sees::STATUS.union(Sees::LEGACY).union(Sees::NOTIFY),
         start: plain!(|at, out| {
             let Some(what) = begins(at) else { return };
             let Some(command) = known_command(at) else { return };
@@ -29,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "A store to COMMAND preserves its reserved bits, and leaves bits 9:3 on that were.",
-        sees: Sees::CONFIG,
+        sees: Sees::CONFIG_STORE,
         start: plain!(modify),
     },
     Rule {
@@ -38,7 +38,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Nothing,
         text: "A store of 32 bits to COMMAND stores no ones to STATUS, whose bits they clear.",
-        sees: Sees::CONFIG,
+        sees: Sees::CONFIG_STORE,
         start: plain!(|at, out| {
             /// The bits that a one clears. Only who stores nothing else there means to.
             const CLEARED_BY_ONE: u32 = 0xf900;

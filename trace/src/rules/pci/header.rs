@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         text: "Nothing is stored to reserved registers of a header, nor to a virtio device's \
                configuration space where no capability is that the driver can know.",
-        sees: Sees::CONFIG,
+        sees: Sees::CONFIG_STORE,
         start: plain!(reserved),
     },
     Rule {
@@ -31,7 +31,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Nothing,
         text: "Interrupt Line may be stored to, Interrupt Pin may not.",
-        sees: Sees::CONFIG,
+        sees: Sees::CONFIG_STORE,
         start: plain!(|at, out| {
             let Some(config) = Config::of(at).filter(|config| config.stored().is_some()) else {
                 return;

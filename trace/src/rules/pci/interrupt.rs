@@ -12,8 +12,8 @@ pub(super) const RULES: &[Rule] = &[Rule {
     needs: Needs::Occasion,
     text: "A driver that has switched the interrupt pin on makes the device let go of it, by a \
            load of the ISR status.",
-    sees: Sees::CONFIG
-        .union(Sees::COMMON)
+    sees: Sees::CONFIG_STORE
+        .union(Sees::STATUS)
         .union(Sees::NOTIFY)
         .union(Sees::ISR)
         .union(Sees::LEGACY)

@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Occasion,
         text: "A driver that ends has waited for the reset of its device, or taken its bus \
                mastering away, before the memory of the queues is used for something else.",
-        sees: Sees::COMMON.union(Sees::LEGACY).union(Sees::MARK),
+        sees: Sees::STATUS.union(Sees::LEGACY).union(Sees::MARK),
         start: || Box::<Teardown>::default(),
     },
     Rule {

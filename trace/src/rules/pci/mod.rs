@@ -120,7 +120,8 @@ struct Driven {
 }
 
 impl Driven {
-    const SEES: Sees = Sees::CONFIG.union(Sees::COMMON).union(Sees::LEGACY).union(Sees::FAULT);
+    const SEES: Sees =
+        Sees::CONFIG_STORE.union(Sees::STATUS).union(Sees::LEGACY).union(Sees::FAULT);
 }
 
 impl Check for Driven {

@@ -33,7 +33,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Occasion,
         text: "An entry of the MSI-X table is not unmasked while MSI-X is enabled before it has \
                an address and data.",
-        sees: Sees::MSIX.union(Sees::CONFIG),
+        sees: Sees::MSIX.union(Sees::CONFIG_STORE),
         start: plain!(order),
     },
     Rule {
@@ -60,7 +60,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Occasion,
         text: "The interrupt pin is not switched on while MSI-X is enabled.",
-        sees: Sees::CONFIG.union(Sees::COMMON).union(Sees::LEGACY),
+        sees: Sees::CONFIG_STORE.union(Sees::STATUS).union(Sees::LEGACY),
         start: plain!(pin),
     },
 ];

@@ -27,7 +27,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         text: "What a function decodes is aligned to its size, and neither RAM nor of another \
                function.",
-        sees: Sees::CONFIG,
+        sees: Sees::CONFIG_STORE,
         start: || Box::<Map>::default(),
     },
     Rule {
@@ -37,7 +37,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: Needs::Nothing,
         text: "Memory or I/O decode is on before a base address register's range is accessed, \
                and not before that has an address.",
-        sees: Sees::CONFIG
+        sees: Sees::CONFIG_STORE
             .union(Sees::COMMON)
             .union(Sees::LEGACY)
             .union(Sees::MSIX)

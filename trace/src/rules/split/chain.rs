@@ -11,7 +11,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "Device-writable buffers of a chain come after all device-readable ones.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::SPLIT_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some(Last { chain, last, .. }) = last(at) else { return };
             match readable_behind_writable(chain) {
@@ -30,7 +30,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "A chain has no loop, and at most 2^32 bytes.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::SPLIT_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some(Last { queue, chain, last }) = last(at) else { return };
             if chain.complete {
@@ -62,7 +62,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "With IN_ORDER a chain goes on at the next descriptor of the table.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::SPLIT_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some(Last { queue, last, .. }) = last(at) else { return };
             let (Some(next), Some(size)) = (follower(last, Table::Queue), queue.size()) else {
@@ -80,7 +80,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Recipe,
         needs: Needs::Nothing,
         text: "Heads and next descriptors are entries of the table.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::SPLIT_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some(Last { queue, chain, last }) = last(at) else { return };
             let entries = match (last.table, queue.size()) {
@@ -104,7 +104,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Recipe,
         needs: Needs::Nothing,
         text: "A buffer has at least one byte.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::SPLIT_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some(Last { chain, last, .. }) = last(at) else { return };
             if last.len == 0 {
@@ -120,7 +120,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "INDIRECT is set only if INDIRECT_DESC was negotiated.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::SPLIT_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some(Last { chain, last, .. }) = last(at) else { return };
             if last.table == Table::Queue && last.indirect() {
@@ -138,7 +138,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "No entry of an indirect table has INDIRECT.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::SPLIT_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some(Last { chain, last, .. }) = last(at) else { return };
             if last.table != Table::Indirect {
@@ -158,7 +158,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "A chain has at most as many descriptors as the queue.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::SPLIT_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some(Last { queue, chain, last }) = last(at) else { return };
             let Some(size) = queue.size().map(usize::from) else { return };
@@ -182,7 +182,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "INDIRECT and NEXT are never set together.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::SPLIT_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some(Last { last, .. }) = last(at) else { return };
             if last.table == Table::Queue && last.indirect() {
@@ -198,7 +198,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "With IN_ORDER an indirect table is sequential.",
-        sees: Sees::DESCRIPTOR,
+        sees: Sees::SPLIT_DESCRIPTOR,
         start: plain!(|at, out| {
             let Some(Last { last, .. }) = last(at) else { return };
             let Some(next) = follower(last, Table::Indirect) else { return };

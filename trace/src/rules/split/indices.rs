@@ -11,7 +11,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "The available index grows, by one for each head that was added.",
-        sees: Sees::RING,
+        sees: Sees::RING_READ,
         start: plain!(|at, out| {
             let Some(queue) = at.queue().filter(|queue| !queue.forged) else { return };
             match reads(&at.entry.event) {
@@ -45,7 +45,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Recipe,
         needs: Needs::Nothing,
         text: "A chain is put into free descriptors, and its head into slot idx modulo the size.",
-        sees: Sees::RING.union(Sees::DESCRIPTOR).union(Sees::RAM),
+        sees: Sees::RING_READ.union(Sees::SPLIT_DESCRIPTOR).union(Sees::RAM),
         start: plain!(|at, out| {
             order::slot(at, out);
             let Some(queue) = at.queue() else { return };
@@ -78,7 +78,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Recipe,
         needs: Needs::Nothing,
         text: "The available index runs to 65535 and on to 0, whatever the size.",
-        sees: Sees::RING.union(Sees::RAM),
+        sees: Sees::RING_READ.union(Sees::RAM),
         start: plain!(|at, out| {
             order::round(at, out);
             let Some(queue) = at.queue().filter(|queue| !queue.forged) else { return };

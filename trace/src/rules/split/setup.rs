@@ -13,7 +13,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "The descriptor table is aligned to 16 bytes, the available ring to 2, the used ring to 4.",
-        sees: Sees::COMMON,
+        sees: Sees::QUEUES,
         start: plain!(|at, out| {
             let Some(queue) = enabled(at, false) else { return };
             let areas = [("desc", queue.desc(), 16), ("driver", queue.driver(), 2)];
@@ -26,7 +26,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Recipe,
         needs: Needs::Nothing,
         text: "The areas of a queue, as long as its size makes them, do not overlap.",
-        sees: Sees::COMMON,
+        sees: Sees::QUEUES,
         start: plain!(|at, out| {
             let Some(queue) = enabled(at, false) else { return };
             let Some(size) = queue.size().map(u64::from) else { return };
@@ -50,7 +50,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Nothing,
         text: "Without EVENT_IDX avail.flags is 0 or 1.",
-        sees: Sees::RING,
+        sees: Sees::RING_READ,
         start: plain!(|at, out| {
             let Some((Ring::AvailFlags, flags)) = reads(&at.entry.event) else { return };
             if at.virtio().is_some_and(|virtio| !virtio.negotiated(feature::EVENT_IDX)) {

@@ -6,7 +6,7 @@ use crate::rules::ram::{Ram, ram};
 use crate::rules::{At, Check, End, EndOf, Level, Needs, Out, Rule, Sees, plain};
 use crate::{Effect, Event, Field, Ring};
 
-const MISSING: Sees = Sees::RAM.union(Sees::RING).union(Sees::COMMON).union(Sees::LEGACY);
+const MISSING: Sees = Sees::RAM.union(Sees::RING_READ).union(Sees::STATUS).union(Sees::LEGACY);
 
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
@@ -15,7 +15,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Must,
         needs: Needs::Occasion,
         text: "With EVENT_IDX avail.flags is 0.",
-        sees: Sees::RAM.union(Sees::RING),
+        sees: Sees::RAM.union(Sees::RING_READ),
         start: plain!(|at, out| {
             if !at.virtio().is_some_and(|virtio| virtio.negotiated(feature::EVENT_IDX)) {
                 return;
@@ -60,7 +60,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Stimulus,
         text: "While used.flags is 1 the device is not notified.",
-        sees: Sees::NOTIFY.union(Sees::LEGACY).union(Sees::RING),
+        sees: Sees::NOTIFY.union(Sees::LEGACY).union(Sees::RING_READ),
         start: plain!(|at, out| {
             let (Some(virtio), Some(queue)) = (at.virtio(), at.queue()) else { return };
             let silent = queue.used_flags.is_some_and(|flags| flags & 1 != 0);
@@ -115,7 +115,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         level: Level::Should,
         needs: Needs::Stimulus,
         text: "With EVENT_IDX the device is not notified of what does not pass avail_event.",
-        sees: Sees::RING,
+        sees: Sees::RING_READ,
         start: plain!(|at, out| {
             let Some(look) = Look::at(at).filter(|look| look.event_idx) else { return };
             let (event, idx, old) = (look.event, look.idx, look.old);
