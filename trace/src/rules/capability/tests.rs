@@ -183,3 +183,23 @@ fn what_is_wrong_besides_excuses_a_driver() {
     usual.common_load(CommonCfg::NumQueues, 0);
     usual.keeps("D4.1.2.2-a", 0);
 }
+
+#[test]
+fn a_legacy_device_of_another_revision_is_not_there_to_be_driven() {
+    let refused = |structures| {
+        let mut driver = block();
+        edited(&mut driver, 0x08);
+        driver.load(Transcript::header(BLOCK, ConfigHeader::DeviceId), 2, 0x1001);
+        driver.load(Transcript::header(BLOCK, ConfigHeader::RevisionId), 1, 0xff);
+        driver.load(Transcript::config(BLOCK, 0x40, Some((CapabilityKind::Msix, 0x40))), 2, 0x11);
+        if structures {
+            capability(&mut driver, 0x50, 1, 4, 0, 0x1000);
+        }
+        driver.end = End::Failure;
+        driver
+    };
+    for rule in ["D4.1.2.2-b", "D4.1.2.2-c"] {
+        refused(false).keeps(rule, 0);
+        refused(true).breaks(rule, &["00:04.0 is not driven"]);
+    }
+}
