@@ -22,7 +22,7 @@ const STATUS: u64 = 0x14;
 
 fn by_hand() -> Bench {
     let mut bench = Bench::default();
-    let runs: [(&str, Features, fn(&Bare)); 8] = [
+    let runs: [(&str, Features, fn(&Bare)); 9] = [
         ("a queue is reset", Features::RING_RESET, reset_queue),
         ("chains in order", Features::IN_ORDER.union(Features::INDIRECT_DESC), in_order),
         ("notification data", Features::NOTIFICATION_DATA, notification_data),
@@ -31,6 +31,7 @@ fn by_hand() -> Bench {
             start(bare, Features::ACCESS_PLATFORM);
         }),
         ("a queue that is not there", Features::empty(), absent_queue),
+        ("a discard of two segments", Features::DISCARD, discard),
         ("the window in configuration space", Features::empty(), window),
         ("the header", Features::empty(), header),
     ];
@@ -156,6 +157,29 @@ fn packed_notification_data(bare: &Bare) {
     let list = [(Bare::HEADER, 16, 0), (Bare::DATA, 512, WRITE), (Bare::STATUS, 1, WRITE)];
     PackedDriver::new(Bare::SIZE).push(bare, &list, 0);
     bare.store(Bare::NOTIFY, 4, (1 << 15 | 3) << 16);
+    assert_eq!(bare.read::<u8>(Bare::STATUS), 0);
+}
+
+/// As many segments as the configuration allows, at most two.
+fn discard(bare: &Bare) {
+    /// `max_discard_seg`.
+    const SEGMENTS: u64 = 0x28;
+    start(bare, Features::DISCARD);
+    let segments = bare.load(Bare::BLOCK + SEGMENTS, 4).min(2);
+    bare.header(11, 0);
+    for segment in 0..segments {
+        let at = Bare::DATA + 16 * segment;
+        bare.write(at, 8 * segment);
+        bare.write(at + 8, 8u32);
+        bare.write(at + 12, 0u32);
+    }
+    bare.descriptors(&[
+        (Bare::HEADER, 16, NEXT, 1),
+        (Bare::DATA, 16 * segments as u32, NEXT, 2),
+        (Bare::STATUS, 1, WRITE, 0),
+    ]);
+    available(bare, 0);
+    bare.store(Bare::NOTIFY, 2, 0);
     assert_eq!(bare.read::<u8>(Bare::STATUS), 0);
 }
 
