@@ -199,8 +199,13 @@ pub fn config(preset: Preset) -> PlatformConfig {
 
 /// A machine with a fault, if it can strike there.
 pub fn machine(preset: Preset, schedule: &[Fault]) -> Option<Loopback> {
-    Platform::with_faults(config(preset), schedule, Ram::Direct).ok()?;
-    Some(Loopback::with_faults(config(preset), schedule.to_vec(), Ram::Direct))
+    on(|| config(preset), schedule)
+}
+
+/// The same, made of these devices.
+pub fn on(devices: impl Fn() -> PlatformConfig, schedule: &[Fault]) -> Option<Loopback> {
+    Platform::with_faults(devices(), schedule, Ram::Direct).ok()?;
+    Some(Loopback::with_faults(devices(), schedule.to_vec(), Ram::Direct))
 }
 
 /// Whether a device touched memory.

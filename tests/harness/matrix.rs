@@ -99,8 +99,8 @@ fn with_second(function: Bdf) -> PlatformConfig {
     config
 }
 
-/// The preset's machine, with every feature offered that the driver has a use for.
-fn with_all_features(preset: Preset) -> PlatformConfig {
+/// The machine, with every feature offered that the driver has a use for.
+pub fn offering_all(mut config: PlatformConfig) -> PlatformConfig {
     let more = Features::INDIRECT_DESC
         | Features::EVENT_IDX
         | Features::RING_RESET
@@ -110,7 +110,6 @@ fn with_all_features(preset: Preset) -> PlatformConfig {
         | Features::CONFIG_WCE
         | Features::DISCARD
         | Features::WRITE_ZEROES;
-    let mut config = ordinary(preset);
     for block in &mut config.blocks {
         block.virtio.offer |= more;
         block.blk.features |= more;
@@ -156,7 +155,7 @@ pub fn every_feature() -> Vec<Case> {
     let rows = ["scenario=discard", "scenario=bytes", "scenario=tasks count=4 interrupts=intx"];
     let with = |preset| {
         let name = format!("{preset} with every feature");
-        Case::new(name, &[SOME, &rows], move || with_all_features(preset))
+        Case::new(name, &[SOME, &rows], move || offering_all(ordinary(preset)))
     };
     [Preset::Modern, Preset::Packed].map(with).into()
 }

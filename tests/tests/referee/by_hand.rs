@@ -6,7 +6,7 @@ use eclipse_devices::Space;
 use eclipse_devices::virtio::Features;
 use eclipse_tests::Bare;
 use eclipse_tests::bare::{INDIRECT, NEXT, WRITE};
-use eclipse_tests::rings::offering;
+use eclipse_tests::rings::{PackedDriver, offering};
 use eclipse_trace::Recorder;
 use eclipse_trace::rules::{End, Level};
 
@@ -17,7 +17,7 @@ type Made = (&'static str, Features, fn(&Bare));
 
 pub static BY_HAND: LazyLock<Bench> = LazyLock::new(by_hand);
 
-/// `queue_notify_off`, `queue_reset`, `queue_enable` and `device_status` of the common
+/// `queue_reset`, `queue_enable` and `device_status` of the common
 /// configuration.
 const QUEUE_RESET: u64 = 0x3a;
 const QUEUE_ENABLE: u64 = 0x1c;
@@ -25,10 +25,16 @@ const STATUS: u64 = 0x14;
 
 fn by_hand() -> Bench {
     let mut bench = Bench::default();
-    let runs: [Made; 5] = [
+    let runs: [Made; 9] = [
         ("a queue is reset", Features::RING_RESET, reset_queue),
         ("chains in order", Features::IN_ORDER.union(Features::INDIRECT_DESC), in_order),
         ("notification data", Features::NOTIFICATION_DATA, notification_data),
+        ("packed notification data", PACKED_DATA, packed_notification_data),
+        ("addresses by a platform", Features::ACCESS_PLATFORM, |bare| {
+            start(bare, Features::ACCESS_PLATFORM);
+        }),
+        ("a queue that is not there", Features::empty(), absent_queue),
+        ("a discard of two segments", Features::DISCARD, discard),
         ("the window in configuration space", Features::empty(), window),
         ("the header", Features::empty(), header),
     ];
@@ -143,6 +149,48 @@ fn notification_data(bare: &Bare) {
     read(bare, 0);
     bare.store(Bare::NOTIFY, 4, 1 << 16);
     assert_eq!(bare.read::<u8>(Bare::STATUS), 0);
+}
+
+const PACKED_DATA: Features = Features::NOTIFICATION_DATA.union(Features::RING_PACKED);
+
+/// VIRTIO 1.4, 4.1.5.2: the slot behind the list, and the wrap counter.
+fn packed_notification_data(bare: &Bare) {
+    start(bare, PACKED_DATA);
+    bare.header(0, 3);
+    let list = [(Bare::HEADER, 16, 0), (Bare::DATA, 512, WRITE), (Bare::STATUS, 1, WRITE)];
+    PackedDriver::new(Bare::SIZE).push(bare, &list, 0);
+    bare.store(Bare::NOTIFY, 4, (1 << 15 | 3) << 16);
+    assert_eq!(bare.read::<u8>(Bare::STATUS), 0);
+}
+
+/// As many segments as the configuration allows, at most two.
+fn discard(bare: &Bare) {
+    /// `max_discard_seg`.
+    const SEGMENTS: u64 = 0x28;
+    start(bare, Features::DISCARD);
+    let segments = bare.load(Bare::BLOCK + SEGMENTS, 4).min(2);
+    bare.header(11, 0);
+    for segment in 0..segments {
+        let at = Bare::DATA + 16 * segment;
+        bare.write(at, 8 * segment);
+        bare.write(at + 8, 8u32);
+        bare.write(at + 12, 0u32);
+    }
+    bare.descriptors(&[
+        (Bare::HEADER, 16, NEXT, 1),
+        (Bare::DATA, 16 * segments as u32, NEXT, 2),
+        (Bare::STATUS, 1, WRITE, 0),
+    ]);
+    available(bare, 0);
+    bare.store(Bare::NOTIFY, 2, 0);
+    assert_eq!(bare.read::<u8>(Bare::STATUS), 0);
+}
+
+fn absent_queue(bare: &Bare) {
+    start(bare, Features::empty());
+    bare.common(0x16, 2, 1);
+    assert_eq!(bare.load_common(0x18, 2), 0);
+    bare.common(STATUS, 1, 0);
 }
 
 /// The capacity by the window in configuration space.

@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[
         sees: Sees::BAR.union(Sees::STATUS),
         start: plain!(|at, out| {
             let Some(config) = at.pci().map(|function| &function.config) else { return };
-            let twice = virtio(config).find_map(|(kind, place)| second(config, kind, place));
+            let twice = usable(config).find_map(|(kind, place)| second(config, kind, place));
             if at.raises(DRIVER_OK) {
                 if twice.is_some() {
                     out.kept();
@@ -168,17 +168,23 @@ impl Window {
     }
 }
 
+/// The capabilities that name a BAR: one with a reserved value is to be passed over (4.1.4.1).
+fn usable(config: &ConfigSpace) -> impl Iterator<Item = (u8, Capability)> {
+    let bar = |place| config.field(place, VirtioCap::Bar.offset(), 1);
+    virtio(config).filter(move |(_, place)| bar(*place).is_none_or(|bar| bar <= 5))
+}
+
 /// The structures by the capabilities that were loaded: type, which of that type, where.
 pub(super) fn instances(config: &ConfigSpace) -> impl Iterator<Item = (u8, usize, Window)> {
-    virtio(config).enumerate().filter_map(move |(number, (kind, place))| {
-        let nth = virtio(config).take(number).filter(|(other, _)| *other == kind).count();
+    usable(config).enumerate().filter_map(move |(number, (kind, place))| {
+        let nth = usable(config).take(number).filter(|(other, _)| *other == kind).count();
         Some((kind, nth, Window::of(config, place)?))
     })
 }
 
 /// The capability at `place`, if there was one of its kind before.
 fn second(config: &ConfigSpace, kind: u8, place: Capability) -> Option<Capability> {
-    let first = config.capability(CapabilityKind::Virtio(kind))?;
+    let (_, first) = usable(config).find(|(other, _)| *other == kind)?;
     (first != place).then_some(place)
 }
 
@@ -216,13 +222,13 @@ impl Check for LookedFor {
         if config.capabilities.is_empty() {
             return;
         }
-        let common = config.capability(CapabilityKind::Virtio(1));
+        let mut common = usable(config).filter(|(kind, _)| *kind == 1);
         // How long the structure is a driver may ask, or not (4.1.4.1).
-        let placed = |place| {
+        let placed = |(_, place)| {
             let loaded = |field: VirtioCap| config.field(place, field.offset(), field.width());
             loaded(VirtioCap::Bar).is_some() && loaded(VirtioCap::Offset).is_some()
         };
-        out.check(common.is_some_and(placed), || {
+        out.check(common.any(placed), || {
             ("the capability of the common configuration loaded before", "an access to it")
         });
     }

@@ -125,7 +125,8 @@ impl Check for ComesUp {
         for function in end.model.functions() {
             let config = &function.config;
             let block = config.header(ConfigHeader::VendorId) == Some(0x1af4)
-                && matches!(config.header(ConfigHeader::DeviceId), Some(0x1001 | 0x1042));
+                && matches!(config.header(ConfigHeader::DeviceId), Some(0x1001 | 0x1042))
+                && !is_unknown_legacy(config);
             if let Some(places) = (self.unusual)(config, &self.settings).filter(|_| block)
                 && self.edits.iter().all(|offset| places(config, *offset))
             {
@@ -134,6 +135,15 @@ impl Check for ComesUp {
             }
         }
     }
+}
+
+/// Whether there are no structures, so that it were a legacy device, and a revision that those
+/// do not have (4.1.2.3): nobody has to drive that.
+fn is_unknown_legacy(config: &ConfigSpace) -> bool {
+    config.header(ConfigHeader::DeviceId) == Some(0x1001)
+        && config.header(ConfigHeader::RevisionId).is_some_and(|revision| revision != 0)
+        && !config.capabilities.is_empty()
+        && virtio(config).next().is_none()
 }
 
 fn ids(_: &ConfigSpace, offset: u16) -> bool {

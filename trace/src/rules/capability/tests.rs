@@ -93,6 +93,23 @@ fn structures_are_looked_for() {
 }
 
 #[test]
+fn a_capability_with_a_reserved_bar_is_none() {
+    let mut driver = block();
+    driver.load(register(0x40, 1, 3), 1, 1);
+    driver.load(register(0x40, 1, 4), 1, 6);
+    capability(&mut driver, 0x50, 1, 4, 0x3000, 0x1000);
+    let place = Register::None { function: BLOCK, structure: Structure::Bar(4), offset: 0x3800 };
+    driver.refused(place, Access::Store { width: 1, value: 0 }, Refusal::NoRegister);
+    driver.status(&[0, 1, 3, 0xb, 0xf]);
+    driver.keeps("D4.1.5.1.1.1-a", 1);
+    driver.keeps("D4.1.4.1-b", 0);
+    let mut alone = block();
+    capability(&mut alone, 0x40, 1, 6, 0, 0x1000);
+    alone.status(&[0, 1]);
+    alone.breaks("D4.1.5.1.1.1-a", &["an access to it"]);
+}
+
+#[test]
 fn a_structure_is_found_by_its_place_and_not_by_its_length() {
     let mut driver = block();
     for (inside, width, value) in [(0, 1, 9), (3, 1, 1), (4, 1, 4), (8, 4, 0)] {
@@ -182,4 +199,24 @@ fn what_is_wrong_besides_excuses_a_driver() {
     usual.keeps("D4.1.2.2-a", 0);
     usual.common_load(CommonCfg::NumQueues, 0);
     usual.keeps("D4.1.2.2-a", 0);
+}
+
+#[test]
+fn a_legacy_device_of_another_revision_is_not_there_to_be_driven() {
+    let refused = |structures| {
+        let mut driver = block();
+        edited(&mut driver, 0x08);
+        driver.load(Transcript::header(BLOCK, ConfigHeader::DeviceId), 2, 0x1001);
+        driver.load(Transcript::header(BLOCK, ConfigHeader::RevisionId), 1, 0xff);
+        driver.load(Transcript::config(BLOCK, 0x40, Some((CapabilityKind::Msix, 0x40))), 2, 0x11);
+        if structures {
+            capability(&mut driver, 0x50, 1, 4, 0, 0x1000);
+        }
+        driver.end = End::Failure;
+        driver
+    };
+    for rule in ["D4.1.2.2-b", "D4.1.2.2-c"] {
+        refused(false).keeps(rule, 0);
+        refused(true).breaks(rule, &["00:04.0 is not driven"]);
+    }
 }
