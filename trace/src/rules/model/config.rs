@@ -129,6 +129,10 @@ impl ConfigSpace {
     }
 }
 
+/// Bytes that a store does not change, or not to what is stored (PCI 3.0, 6.1 and 6.2): IDs,
+/// STATUS, the class, the layout, the pointer to the capabilities and the pin.
+const READ_ONLY: [u16; 13] = [0, 1, 2, 3, 6, 7, 8, 9, 0xa, 0xb, 0xe, 0x34, 0x3d];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +158,3 @@ mod tests {
         assert_eq!(config.capabilities, found);
     }
 }
-
-/// Bytes that a store does not change, or not to what is stored (PCI 3.0, 6.1 and 6.2): IDs,
-/// STATUS, the class, the layout, the pointer to the capabilities and the pin.
-const READ_ONLY: [u16; 13] = [0, 1, 2, 3, 6, 7, 8, 9, 0xa, 0xb, 0xe, 0x34, 0x3d];
