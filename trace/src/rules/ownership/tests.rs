@@ -103,8 +103,10 @@ fn a_page_of_another_device_is_none_of_one_that_resets() {
 #[test]
 fn two_devices_reset_at_the_same_time() {
     let mut driver = busy();
-    let (function, register) = (Bdf::new(0, 5, 0), CommonCfg::DeviceStatus);
-    driver.store(Register::Common { function, register }, 1, 0);
+    let function = Bdf::new(0, 5, 0);
+    let status = Register::Common { function, register: CommonCfg::DeviceStatus };
+    driver.load(status, 1, 0x0f);
+    driver.store(status, 1, 0);
     driver.status(&[0]);
     release(&mut driver, 0x30);
     driver.breaks("D3.3.1-b", &["page 0x30000 before 00:04.0 says that it is reset"]);
