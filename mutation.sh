@@ -17,7 +17,7 @@ drivers)
     files=('guest-kernel/src/pci/**' guest-kernel/src/dma.rs 'guest-kernel/src/virtio/**')
     # The mistakes that the feature `mutants` is for are not in the ordinary drivers.
     excluded='mutated_next|replace mutate '
-    unit=(--lib -- pci:: dma virtio::)
+    unit=(pci:: dma virtio::)
     loopback=(defects fault_verdicts guest_blk legacy loopback machines msix packed_events pci_intx
         servers shared_blk transfers transport)
     ;;
@@ -26,7 +26,7 @@ rules)
     files=('trace/src/rules/**')
     # How a rule prints is no judgement.
     excluded='impl .*(Debug|Display)'
-    unit=(--lib -- rules)
+    unit=(rules)
     loopback=(foreign_drivers witness watch)
     ;;
 *)
@@ -38,9 +38,10 @@ command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants --ve
 
 out=target/mutation/$part-${shard/\//-of-}
 mkdir -p "$out"
-# Without optimisation the tests take longer than the compiler; nobody debugs a mutant.
-export CARGO_PROFILE_{TEST,DEV}_OPT_LEVEL=1 CARGO_PROFILE_{TEST,DEV}_DEBUG=0
+# Nobody debugs a mutant, and each is compiled once.
+export CARGO_PROFILE_{TEST,DEV}_DEBUG=0 CARGO_INCREMENTAL=0
 
+# What cargo is to build is said by --cargo-arg: what stands behind -- it hears for the run only.
 # Exit codes 2 and 3 say that mutants survived, or ran into the time limit.
 mutate() { # OUTPUT ARGUMENT...
     local code=0 to=$1
@@ -67,7 +68,7 @@ count() { # FILE...
 selected=()
 for file in "${files[@]}"; do selected+=(--file "$file"); done
 mutate "$out/unit" "${selected[@]}" --sharding round-robin --shard "$shard" \
-    --test-package "$package" -- "${unit[@]}"
+    --test-package "$package" --cargo-arg=--lib -- -- "${unit[@]}"
 
 missed=()
 : >"$out/missed.txt"
@@ -84,10 +85,12 @@ done <"$out/unit/mutants.out/missed.txt" >"$out/unreached.txt"
 missed_files=()
 for file in $(cut -d: -f1 "$out/missed.txt" | sort -u); do missed_files+=(--file "$file"); done
 tests=()
-for test in "${loopback[@]}"; do tests+=(--test "$test"); done
+for test in "${loopback[@]}"; do tests+=(--cargo-arg="--test=$test"); done
 if [ ${#missed[@]} -gt 0 ]; then
+    # A machine that is not optimised runs longer than the compiler.
+    export CARGO_PROFILE_{TEST,DEV}_OPT_LEVEL=1
     mutate "$out/loopback" "${missed_files[@]}" "${missed[@]}" \
-        --test-package eclipse-tests --no-default-features -- "${tests[@]}"
+        --test-package eclipse-tests --no-default-features "${tests[@]}"
 fi
 
 # cargo-mutants 27.1 does not apply --re to fields that it deletes: what was not asked for is left out.

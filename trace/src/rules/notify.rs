@@ -189,6 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_notification_says_outlives_a_reset_of_the_queue() {
+        let mut driver = driven(CONFIG);
+        driver.common(CommonCfg::QueueSelect, 0);
+        driver.common(CommonCfg::QueueReset, 1);
+        driver.enable(0, 8);
+        ring(&mut driver, 0, 2, 0x1234);
+        driver.keeps("D4.1.5.2.1-d", 1);
+        ring(&mut driver, 0, 2, 0);
+        driver.breaks("D4.1.5.2.1-d", &["0x0000"]);
+    }
+
+    #[test]
     fn a_notification_is_as_wide_as_what_it_says() {
         let mut driver = driven(0);
         driver.notify(0);

@@ -139,3 +139,21 @@ impl Out<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::testing::Transcript;
+    use crate::rules::{Judge, find};
+
+    #[test]
+    fn only_rules_that_were_broken_are_named() {
+        let mut driver = Transcript::new();
+        driver.status(&[0, 2]);
+        let mut judge = Judge::by(["D3.1.1-a", "D5.2.6.1-d"].map(|id| find(id).expect("a rule")));
+        for entry in driver.entries() {
+            judge.see(entry);
+        }
+        let report = judge.finish(driver.end);
+        assert_eq!(report.broken_rules(), ["D3.1.1-a"]);
+    }
+}

@@ -111,6 +111,18 @@ fn data_comes_in_sectors() {
 }
 
 #[test]
+fn what_was_moved_was_the_length_of_a_chain_that_nobody_saw() {
+    for request in [RequestKind::In, RequestKind::Out] {
+        let mut device = disk(0);
+        let (head, status) = (0, RequestStatus::Ok);
+        device.device(Event::Request { queue: 0, head, request, sector: 0, len: 512, status });
+        device.keeps("D5.2.6.1-f", 1);
+        device.device(Event::Request { queue: 0, head, request, sector: 0, len: 511, status });
+        device.breaks("D5.2.6.1-f", &["511 bytes"]);
+    }
+}
+
+#[test]
 fn a_flush_names_no_sector_and_has_no_data() {
     let device = asked(RequestKind::Flush, 0, &[(16, false), (1, true)]);
     device.keeps("D5.2.6.1-d", 1);

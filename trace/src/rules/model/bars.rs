@@ -125,3 +125,84 @@ impl Bars {
 fn flags(value: u32) -> u32 {
     if value & 1 != 0 { 0b11 } else { 0b1111 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Bars;
+    use crate::Access;
+
+    const ONES: u64 = 0xffff_ffff;
+
+    fn load(bars: &mut Bars, index: u16, value: u64) {
+        bars.take(0x10 + 4 * index, Access::Load { width: 4, value });
+    }
+
+    fn store(bars: &mut Bars, index: u16, value: u64) {
+        bars.take(0x10 + 4 * index, Access::Store { width: 4, value });
+    }
+
+    /// Ports in BAR1, and 16 KiB above 4 GiB in BAR4 and BAR5.
+    fn placed() -> Bars {
+        let mut bars = Bars::default();
+        for (index, found, answer) in [(1, 0xc041, 0xffc1), (4, 0xfe00_000c, 0xffff_c00c)] {
+            load(&mut bars, index, found);
+            store(&mut bars, index, ONES);
+            load(&mut bars, index, answer);
+            store(&mut bars, index, found);
+        }
+        load(&mut bars, 5, 2);
+        bars
+    }
+
+    #[test]
+    fn a_64_bit_register_is_where_both_halves_say() {
+        let bars = placed();
+        let places: Vec<_> = bars.placed().collect();
+        assert_eq!(places, [(1, 0xc040, 0x40), (4, 0x2_fe00_0000, 0x4000)]);
+        assert_eq!((bars.address(5), bars.size(5)), (None, None));
+        assert_eq!([1, 4, 5].map(|index| bars.is_wide(index)), [false, true, false]);
+        assert_eq!([0, 4, 5].map(|index| bars.is_upper(index)), [false, false, true]);
+        assert_eq!([1, 4, 0].map(|index| bars.is_io(index)), [Some(true), Some(false), None]);
+        assert!((0..6).all(|index| !bars.is_moved(index)));
+    }
+
+    #[test]
+    fn all_ones_are_no_place() {
+        for probed in [4, 5] {
+            let mut bars = placed();
+            store(&mut bars, probed, ONES);
+            assert_eq!(bars.address(4), None, "BAR{probed}");
+            assert_eq!(bars.address(1), Some(0xc040));
+        }
+    }
+
+    #[test]
+    fn more_than_4_gib_are_in_the_upper_half() {
+        let mut bars = Bars::default();
+        for (index, answer) in [(0, 0x4), (1, 0xffff_fffe)] {
+            store(&mut bars, index, ONES);
+            load(&mut bars, index, answer);
+        }
+        assert_eq!((bars.size(0), bars.size(1)), (Some(2 << 32), None));
+    }
+
+    #[test]
+    fn either_half_moves_it() {
+        for (index, value) in [(4, 0xfd00_000c), (5, 3)] {
+            let mut bars = placed();
+            store(&mut bars, index, value);
+            assert!(bars.is_moved(4) && !bars.is_moved(1), "BAR{index}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_whole_register_is_none() {
+        let mut bars = placed();
+        bars.take(0x14, Access::Store { width: 2, value: 0 });
+        assert_eq!(bars.address(1), Some(0xc040));
+        assert_eq!(
+            [0x0c, 0x10, 0x12, 0x24, 0x28].map(Bars::index),
+            [None, Some(0), None, Some(5), None]
+        );
+    }
+}

@@ -1,6 +1,6 @@
 use crate::register::CommonCfg;
 use crate::rules::testing::{BLOCK, Transcript};
-use crate::{Access, Effect, Event, Place, Register, Ring, Snapshot, Table};
+use crate::{Access, Bdf, Effect, Event, Place, Register, Ring, Snapshot, Table};
 
 /// A device that has a chain of one buffer, at 0x30000.
 fn busy() -> Transcript {
@@ -98,4 +98,16 @@ fn a_page_of_another_device_is_none_of_one_that_resets() {
     driver.status(&[0]);
     release(&mut driver, 0x50);
     driver.keeps("D3.3.1-b", 1);
+}
+
+#[test]
+fn two_devices_reset_at_the_same_time() {
+    let mut driver = busy();
+    let function = Bdf::new(0, 5, 0);
+    let status = Register::Common { function, register: CommonCfg::DeviceStatus };
+    driver.load(status, 1, 0x0f);
+    driver.store(status, 1, 0);
+    driver.status(&[0]);
+    release(&mut driver, 0x30);
+    driver.breaks("D3.3.1-b", &["page 0x30000 before 00:04.0 says that it is reset"]);
 }

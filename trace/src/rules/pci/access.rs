@@ -116,12 +116,9 @@ impl Check for Presence {
             }
             return;
         }
+        // The class says as well as the vendor ID whether a function has come since.
         let looks = config.loaded().is_some() && is_class(&config);
         if self.found.has(function) || looks {
-            return;
-        }
-        // The class says as well as the vendor ID whether a function has come since.
-        if config.loaded().is_some() && config.is_all_ones() && is_class(&config) {
             return;
         }
         if self.absent.has(function) {
@@ -221,6 +218,8 @@ mod tests {
         load(&mut driver, absent, 0, 4, 0xffff_ffff);
         load(&mut driver, BLOCK, 0, 2, 0x1af4);
         load(&mut driver, BLOCK, 2, 2, 0x1042);
+        // The upper half of a BAR, sized.
+        load(&mut driver, BLOCK, 0x14, 4, 0xffff_ffff);
         // Processors of a kind have a bridge there, and the class may say it as well.
         load(&mut driver, Bdf::new(0, 0x18, 0), 0x68, 4, 0xffff_ffff);
         load(&mut driver, Bdf::new(0, 6, 0), 0xa, 2, 0xffff);

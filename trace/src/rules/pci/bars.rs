@@ -307,6 +307,7 @@ mod tests {
     fn both_halves_are_sized() {
         let mut driver = Transcript::new();
         size(&mut driver, 4, 0xfe00_000c, 0xffff_c00c);
+        command(&mut driver, 4);
         size(&mut driver, 5, 0, ONES);
         command(&mut driver, 2);
         command(&mut driver, 6);

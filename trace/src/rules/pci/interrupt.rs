@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn who_goes_on_without_is_seen() {
-        let mut driver = asserted(&[0x0406, 0x0006]);
+        let mut driver = asserted(&[0x0407, 0x0007]);
         driver.keeps("P26", 0);
         driver.notify(0);
         let seen = ["1 notifications of 00:04.0 meanwhile"];
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn who_polls_may_leave_the_pin_as_it_is() {
-        for commands in [&[][..], &[0x0006], &[0x0406, 0x0006, 0x0406]] {
+        for commands in [&[][..], &[0x0006], &[0x0406, 0], &[0x0406, 0x0006, 0x0406]] {
             let mut driver = asserted(commands);
             driver.notify(0);
             driver.keeps("P26", 0);

@@ -138,3 +138,15 @@ fn with_messages_the_pin_stays_off() {
     driver.store(command, 2, 0x0006);
     driver.breaks("P25", &["COMMAND 0x0006"]);
 }
+
+#[test]
+fn message_control_is_stored_whole_or_in_parts() {
+    for (inside, width, value) in [(2, 2, 0x8801), (0, 4, 0x8801_0011), (3, 1, 0x88)] {
+        let mut driver = found();
+        driver.store(config(inside), width, value);
+        driver.breaks("P23", &["0x8801"]);
+    }
+    let mut driver = found();
+    driver.store(config(2), 1, 2);
+    driver.breaks("P23", &["0x0002"]);
+}

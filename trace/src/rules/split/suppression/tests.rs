@@ -129,6 +129,21 @@ fn what_the_device_found_by_itself_was_to_be_notified_all_the_same() {
     driver.breaks("D2.7.10.1-f", &["none", "none"]);
 }
 
+#[test]
+fn the_flags_that_the_driver_loads_say_whether_it_notifies() {
+    let found = |flags| {
+        let mut driver = Transcript::driven(0);
+        driver.ring_write(Ring::UsedFlags, flags);
+        expose(&mut driver, 1);
+        driver.ram_load(Area::Used, 0, 2, flags.into());
+        look(&mut driver, 1);
+        expose(&mut driver, 2);
+        driver
+    };
+    found(0).breaks("D2.7.10.1-d", &["none", "none"]);
+    found(1).keeps("D2.7.10.1-d", 0);
+}
+
 /// `avail_event` is always one behind, as if the device wanted to hear of nothing more.
 #[test]
 fn what_was_decided_once_is_not_asked_for_again() {
