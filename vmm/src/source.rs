@@ -12,7 +12,7 @@ use object::{
 use crate::symbols::Symbols;
 
 /// So many functions that were inlined into one another are named.
-const INLINED: usize = 3;
+const INLINED: usize = 6;
 
 type Reader = EndianArcSlice<LittleEndian>;
 
