@@ -80,6 +80,14 @@ impl Model {
         self.memory.iter().find(meets).map(|(kind, _)| *kind)
     }
 
+    /// What is told again is known already.
+    fn remember(&mut self, kind: MemoryKind, range: Range<u64>) {
+        let told = (kind, range);
+        if !self.memory.contains(&told) {
+            self.memory.push(told);
+        }
+    }
+
     fn at(&mut self, address: Bdf) -> &mut Function {
         let place = self.functions.iter().position(|function| function.address == address);
         let place = place.unwrap_or_else(|| {
@@ -108,10 +116,7 @@ impl Model {
                     Mark::Phase(number) => self.phase = Some(number),
                     Mark::Page(kind, frame) => {
                         let start = u64::from(frame) << 12;
-                        let page = (kind, start..start + 0x1000);
-                        if !self.memory.contains(&page) {
-                            self.memory.push(page);
-                        }
+                        self.remember(kind, start..start + 0x1000);
                     }
                     _ => {}
                 }
@@ -155,7 +160,7 @@ impl Model {
                 }
             }
             Event::Memory { kind, start, len } => {
-                self.memory.push((kind, start..start.saturating_add(len)));
+                self.remember(kind, start..start.saturating_add(len));
             }
             Event::Fault { ref effect, .. } => {
                 self.faults += 1;
@@ -173,5 +178,44 @@ impl Model {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{BLOCK, Transcript};
+    use super::*;
+    use crate::Ring;
+
+    fn told(transcript: &Transcript) -> Model {
+        let mut model = Model::default();
+        for entry in transcript.entries() {
+            model.walk(entry);
+            model.take(entry);
+        }
+        model
+    }
+
+    #[test]
+    fn a_device_that_gives_nothing_back_does_not_fill_memory() {
+        let mut driver = Transcript::driven(0);
+        for idx in 0..40_000 {
+            driver.ring(Ring::AvailRing(idx % 8), idx % 8);
+            driver.desc(idx % 8, 0x5000, 16, 0, 0);
+        }
+        let model = told(&driver);
+        let queue = model.function(BLOCK).and_then(|function| function.virtio.queue(0));
+        assert_eq!(queue.map(|queue| queue.outstanding.len()), Some(32768));
+    }
+
+    #[test]
+    fn memory_that_is_told_twice_is_known_once() {
+        let mut driver = Transcript::new();
+        for _ in 0..3 {
+            driver.guest(Event::Memory { kind: MemoryKind::Ram, start: 0, len: 0x1000 });
+        }
+        let model = told(&driver);
+        assert_eq!(model.memory, [(MemoryKind::Ram, 0..0x1000)]);
+        assert_eq!((model.is_ram(0, 0x1000), model.is_ram(0, 0x1001)), (Some(true), Some(false)));
     }
 }

@@ -99,6 +99,9 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// The most chains that a queue can have outstanding (VIRTIO 1.4, 2.7 and 2.8.10.1).
+    const MOST: usize = 32768;
+
     pub(super) fn new(index: u16) -> Self {
         Self {
             index,
@@ -282,6 +285,10 @@ impl Queue {
         chain.twice = !self.forged && self.holders.holds(first);
         let before = self.walking.replace(chain);
         self.outstanding.extend(before.filter(|chain| !chain.used));
+        // No queue has more: what a device never gives back must not fill memory.
+        if self.outstanding.len() > Self::MOST {
+            self.outstanding.remove(0);
+        }
     }
 
     /// The device has read all of a chain.
