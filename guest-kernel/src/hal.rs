@@ -204,7 +204,7 @@ pub trait Hal: Clone + 'static {
     /// The machine has no such access.
     #[cfg(feature = "mutants")]
     fn device_access_64(&self, _memory: DeviceMemory, _offset: u64, _store: Option<u64>) -> u64 {
-        unimplemented!("no 64-bit accesses to device memory here")
+        panic!("no 64-bit accesses to device memory here")
     }
 
     /// Says `word` at the debug mark, where that is wanted: see [`mark`](crate::mark).
