@@ -5,8 +5,8 @@ use crate::register::{
     BlockCfg, Capability, CapabilityKind, CommonCfg, ConfigHeader, Header, LegacyCfg, Mechanism,
 };
 use crate::{
-    Access, Actor, Area, Bdf, DescriptorFlags, Direction, Effect, Entry, Event, Place, Recorder,
-    Refusal, Register, Ring, Table,
+    Access, Actor, Area, Bdf, DescriptorFlags, Effect, Entry, Event, Place, Recorder, Refusal,
+    Register, Ring, Table,
 };
 
 /// The device under the driver.
@@ -18,7 +18,6 @@ pub(super) struct Transcript {
     pub end: End,
 }
 
-#[allow(dead_code, reason = "each rule uses what it needs")]
 impl Transcript {
     pub fn new() -> Self {
         Self { recorder: Recorder::new().witness(), end: End::Success }
@@ -177,11 +176,6 @@ impl Transcript {
             flags,
             next,
         });
-    }
-
-    /// The device reads or writes a buffer of queue 0.
-    pub fn buffer(&mut self, index: u16, direction: Direction, addr: u64, len: u32) {
-        self.device(Event::Buffer { queue: 0, table: Table::Queue, index, direction, addr, len });
     }
 
     /// The guest stores to a watched area of queue 0.

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use eclipse_trace::{
-    Entry,
     import::qemu,
-    jsonl::Recording,
     rules::{self, End, Judge, Level, Report, Rule},
 };
 
@@ -137,18 +135,7 @@ pub(super) struct JudgeArgs {
 }
 
 pub(super) fn judge(args: &JudgeArgs) -> Result<u8, Failure> {
-    let Evidence { entries, followed, lines, notes, mut judge, end } = Evidence::read(args)?;
-    for (number, entry) in entries.iter().enumerate() {
-        match followed.get(number) {
-            Some(true) => judge.follow(entry),
-            _ => judge.see(entry),
-        }
-    }
-    let mut report = Report { notes, ..judge.finish(end) };
-    for finding in &mut report.findings {
-        let line = finding.seq.and_then(|seq| lines.get(usize::try_from(seq).ok()?));
-        finding.place = line.map(|line| format!("line {line} of the log"));
-    }
+    let report = if args.qemu { of_log(args)? } else { of_transcript(args)? };
     args.report.write(&report, &args.file.display().to_string())?;
     match args.json {
         true => print::to_stdout(&format!("{}\n", report.json()))?,
@@ -157,38 +144,31 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<u8, Failure> {
     Ok(if args.report.fails(&report) { BROKEN } else { 0 })
 }
 
-/// What there is to judge, and by which rules that can be done.
-struct Evidence {
-    entries: Vec<Entry>,
-    /// Which of them are not the guest's doing, if any can be.
-    followed: Vec<bool>,
-    /// The line of QEMU's log that shows an entry.
-    lines: Vec<u64>,
-    /// What the record does not show.
-    notes: Vec<String>,
-    judge: Judge,
-    end: End,
+fn of_transcript(args: &JudgeArgs) -> Result<Report, Error> {
+    let recording = transcript::read(&args.file)?;
+    let mut judge = args.report.judge();
+    recording.entries.iter().for_each(|entry| judge.see(entry));
+    Ok(judge.finish(End::of(&recording.outcome)))
 }
 
-impl Evidence {
-    fn read(args: &JudgeArgs) -> Result<Self, Error> {
-        let path = &args.file;
-        if !args.qemu {
-            let Recording { entries, outcome, .. } = transcript::read(path)?;
-            let (judge, end) = (args.report.judge(), End::of(&outcome));
-            let (followed, lines, notes) = Default::default();
-            return Ok(Self { entries, followed, lines, notes, judge, end });
-        }
-        let log = qemu::read(transcript::open(path)?)
-            .map_err(|why| Error::QemuLog { path: path.into(), why })?;
-        let judge = Judge::by(log.judged().filter(|rule| args.report.asks_for(rule)));
-        let notes = log.notes.iter().filter(|note| !args.firmware || !note.is_firmware());
-        let notes = notes.map(ToString::to_string).collect();
-        let followed = if args.firmware { Vec::new() } else { log.by_firmware };
-        let end = log.outcome.as_deref().map(End::of).unwrap_or_default();
-        let (entries, lines) = (log.entries, log.lines);
-        Ok(Self { entries, followed, lines, notes, judge, end })
+/// By those rules only that such a log can show to be broken; its notes say what that leaves out.
+fn of_log(args: &JudgeArgs) -> Result<Report, Error> {
+    let path = &args.file;
+    let log = qemu::read(transcript::open(path)?)
+        .map_err(|why| Error::QemuLog { path: path.into(), why })?;
+    let mut judge = Judge::by(log.judged().filter(|rule| args.report.asks_for(rule)));
+    match args.firmware {
+        true => log.entries.iter().for_each(|entry| judge.see(entry)),
+        false => log.show(&mut judge),
     }
+    let mut report = judge.finish(log.outcome.as_deref().map(End::of).unwrap_or_default());
+    let notes = log.notes.iter().filter(|note| !args.firmware || !note.is_firmware());
+    report.notes = notes.map(ToString::to_string).collect();
+    for finding in &mut report.findings {
+        let line = finding.seq.and_then(|seq| log.lines.get(usize::try_from(seq).ok()?));
+        finding.place = line.map(|line| format!("line {line} of the log"));
+    }
+    Ok(report)
 }
 
 /// Lists the rules.
